@@ -1,0 +1,1 @@
+//! /_matrix/client and /_matrix/media: a file per endpoint.

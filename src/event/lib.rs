@@ -1,0 +1,1 @@
+//! A PDU and every rule about it: pure, without I/O, async or storage.

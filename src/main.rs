@@ -1,0 +1,2 @@
+//! The Myelin homeserver.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Asking other servers, and the key with which we sign.

@@ -1,0 +1,1 @@
+//! The RocksDB engine: the only crate that names the rocksdb crate.

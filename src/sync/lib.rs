@@ -1,0 +1,1 @@
+//! What someone gets to see: /sync, unread counts and the bells that wake a waiting client.

@@ -1,0 +1,1 @@
+//! Accounts, sessions, devices, keys, profiles, account data, presence and to-device messages.

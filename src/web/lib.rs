@@ -1,0 +1,1 @@
+//! Listeners, extractors, authentication, limits and the one error table.

@@ -1,0 +1,2 @@
+//! Sets a machine up, then builds, runs and tests the server.
+fn main() {}
