@@ -1,0 +1,37 @@
+//! The `[media]` section.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::units::{ByteSize, Span};
+
+/// Uploaded files.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MediaConfig {
+    /// Where files are kept, if not under the data directory.
+    ///
+    /// Example: `"/srv/myelin/media"`
+    pub path: Option<PathBuf>,
+    /// The largest file that can be uploaded.
+    pub max_upload: ByteSize,
+    /// The largest picture, in pixels, of which thumbnails are made.
+    pub max_pixels: u64,
+    /// How long a client that reserved an address for an upload has to send the file.
+    pub reservation: Span,
+    /// How many reserved addresses one user may hold at once.
+    pub reservations_per_user: usize,
+}
+
+impl Default for MediaConfig {
+    fn default() -> Self {
+        Self {
+            path: None,
+            max_upload: ByteSize::from_mib(50),
+            max_pixels: 32_000_000,
+            reservation: Span::from_secs(86_400),
+            reservations_per_user: 50,
+        }
+    }
+}
