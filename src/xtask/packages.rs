@@ -1,0 +1,188 @@
+//! What a machine must have before cargo can work, and how to get it from the system's own package manager.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::steps::perform;
+
+/// Something the build or the tests need, and the package that brings it under each package manager.
+struct Need {
+    what: &'static str,
+    why: &'static str,
+    present: fn() -> bool,
+    /// In the order of [`MANAGERS`].
+    packages: [&'static str; 5],
+}
+
+/// Package managers by program name, with the arguments that install without asking.
+const MANAGERS: [(&str, &[&str]); 5] = [
+    ("apt-get", &["install", "--yes", "--no-install-recommends"]),
+    ("dnf", &["install", "--assumeyes"]),
+    ("pacman", &["--sync", "--noconfirm", "--needed"]),
+    ("zypper", &["--non-interactive", "install"]),
+    ("apk", &["add"]),
+];
+
+const BUILDING: [Need; 3] = [
+    Need {
+        what: "a C++ compiler",
+        why: "RocksDB is written in C++",
+        present: || runs("c++"),
+        packages: ["g++", "gcc-c++", "gcc", "gcc-c++", "g++"],
+    },
+    Need {
+        what: "make",
+        why: "the memory allocator builds with it",
+        present: || runs("make"),
+        packages: ["make", "make", "make", "make", "make"],
+    },
+    Need {
+        what: "libclang",
+        why: "it reads RocksDB's header to make the Rust bindings",
+        present: has_libclang,
+        packages: [
+            "libclang-dev",
+            "clang-devel",
+            "clang",
+            "clang-devel",
+            "clang-dev",
+        ],
+    },
+];
+
+const TESTING: [Need; 3] = [
+    Need {
+        what: "Node.js",
+        why: "the test clients are written in JavaScript",
+        present: || runs("node"),
+        packages: ["nodejs", "nodejs", "nodejs", "nodejs", "nodejs"],
+    },
+    Need {
+        what: "npm",
+        why: "it installs the test clients",
+        present: || runs("npm"),
+        packages: ["npm", "npm", "npm", "npm", "npm"],
+    },
+    Need {
+        what: "Chromium",
+        why: "a web client is tested in a real browser",
+        present: || chromium().is_some(),
+        packages: ["chromium", "chromium", "chromium", "chromium", "chromium"],
+    },
+];
+
+/// Installs what compiling needs beyond Rust itself.
+pub(crate) fn for_building() -> Result<(), String> {
+    install(&BUILDING)
+}
+
+/// Installs what the client conversations need.
+pub(crate) fn for_testing() -> Result<(), String> {
+    install(&TESTING)
+}
+
+/// The browser's program, under whichever of its names it is installed.
+pub(crate) fn chromium() -> Option<&'static str> {
+    ["chromium", "chromium-browser", "google-chrome"]
+        .into_iter()
+        .find(|name| runs(name))
+}
+
+fn install(needs: &[Need]) -> Result<(), String> {
+    let missing: Vec<&Need> = needs.iter().filter(|need| !(need.present)()).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    for need in &missing {
+        println!("xtask: missing: {}, because {}", need.what, need.why);
+    }
+    let Some((place, (manager, arguments))) = MANAGERS
+        .iter()
+        .enumerate()
+        .find(|(_, (name, _))| runs(name))
+    else {
+        let names: Vec<&str> = missing.iter().map(|need| need.what).collect();
+        return Err(format!(
+            "no known package manager here; please install {}",
+            names.join(", ")
+        ));
+    };
+    if *manager == "apt-get" {
+        perform(
+            "refresh the list of packages",
+            as_root("apt-get", &["update", "--quiet"]),
+        )?;
+    }
+    let mut command = as_root(manager, arguments);
+    command
+        .args(missing.iter().filter_map(|need| need.packages.get(place)))
+        .env("DEBIAN_FRONTEND", "noninteractive");
+    perform("install what is missing", command)?;
+    match missing.iter().find(|need| !(need.present)()) {
+        Some(need) => Err(format!(
+            "{} is still not found after installing it",
+            need.what
+        )),
+        None => Ok(()),
+    }
+}
+
+/// The command itself when we are root, else through sudo.
+fn as_root(program: &str, arguments: &[&str]) -> Command {
+    let root = Command::new("id")
+        .arg("-u")
+        .output()
+        .is_ok_and(|id| id.stdout.trim_ascii() == b"0");
+    let mut command = Command::new(if root { program } else { "sudo" });
+    if !root {
+        command.arg(program);
+    }
+    command.args(arguments);
+    command
+}
+
+fn runs(program: &str) -> bool {
+    let quiet = Command::new(program)
+        .arg("--version")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    quiet.is_ok()
+}
+
+/// Looks where the bindings' generator looks: LIBCLANG_PATH, then the usual library directories.
+fn has_libclang() -> bool {
+    let is_libclang = |entry: std::fs::DirEntry| {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        name.starts_with("libclang.so")
+            || name.starts_with("libclang-") && name.contains(".so")
+            || name == "libclang.dylib"
+    };
+    let holds = |directory: &Path| {
+        std::fs::read_dir(directory).is_ok_and(|entries| entries.flatten().any(is_libclang))
+    };
+    if let Some(path) = std::env::var_os("LIBCLANG_PATH") {
+        return holds(Path::new(&path));
+    }
+    let llvm = std::fs::read_dir("/usr/lib")
+        .into_iter()
+        .flatten()
+        .flatten();
+    let llvm = llvm
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with("llvm"))
+        .map(|entry| entry.path().join("lib"));
+    let usual = [
+        "/usr/lib",
+        "/usr/lib64",
+        "/usr/lib/x86_64-linux-gnu",
+        "/usr/lib/aarch64-linux-gnu",
+        "/usr/local/lib",
+    ];
+    usual
+        .iter()
+        .map(|path| Path::new(path).to_path_buf())
+        .chain(llvm)
+        .any(|directory| holds(&directory))
+}
