@@ -11,7 +11,7 @@ use crate::rows;
 use crate::table::{Hint, Spec, Table};
 
 /// Every table, by heading.
-pub const ALL: &[&[Spec]] = &[STORE, ROOMS, USERS, MEDIA, SYNC, HOUSE];
+pub const ALL: &[&[Spec]] = &[STORE, ROOMS, USERS, MEDIA_TABLES, SYNC, HOUSE];
 
 /// Every table there is: what an engine has to open.
 pub fn all() -> impl Iterator<Item = Spec> {
@@ -81,7 +81,26 @@ const USERS: &[Spec] = &[];
 
 // ── media ──
 
-const MEDIA: &[Spec] = &[];
+/// server, media id → what is known of an uploaded file.
+pub const MEDIA: Table<(String, String), rows::media::MediaFile> = table("media", Hint::Point);
+
+/// media id → reservation. Addresses that were given out before their files.
+pub const MEDIA_RESERVED: Table<String, rows::media::Reservation> =
+    table("media_reserved", Hint::Point);
+
+/// user, media id → nothing. The addresses that a user has reserved.
+pub const MEDIA_RESERVED_BY: Table<(String, String), ()> = table("media_reserved_by", Hint::Point);
+
+/// server, media id, width, method → a thumbnail that was made.
+pub const THUMBNAILS: Table<(String, String, u64, String), rows::media::Thumbnail> =
+    table("thumbnails", Hint::Point);
+
+const MEDIA_TABLES: &[Spec] = &[
+    MEDIA.spec(),
+    MEDIA_RESERVED.spec(),
+    MEDIA_RESERVED_BY.spec(),
+    THUMBNAILS.spec(),
+];
 
 // ── sync ──
 
