@@ -9,7 +9,7 @@ pub mod auth;
 pub mod canonical;
 pub mod draft;
 mod error;
-pub mod glob;
+mod glob;
 pub mod id;
 pub mod limits;
 pub mod pdu;

@@ -232,10 +232,6 @@ impl Pdu {
             .get_or_init(|| Facts::of(self.event_type(), self.content_str()))
     }
 
-    pub(crate) fn head(&self) -> &Head {
-        &self.0.head
-    }
-
     fn links(&self) -> &Links {
         self.0.links.get_or_init(|| Links {
             prev_events: read_links(self.slice(&self.0.spans.prev_events)),

@@ -1,18 +1,35 @@
 //! The authorisation rules (room versions, *Authorisation rules*): whether an event is allowed in a state.
+//!
+//! [`judge`] asks for a state, and is asked several times: with the event's own `auth_events`, with the state before it, with the
+//! state now. [`check_auth_events`] looks at the list of `auth_events` itself, once. That the signatures are right has been found
+//! out before. There is a verdict for every event, however odd its content.
 
-use std::borrow::Cow;
-use std::fmt;
 use std::marker::PhantomData;
 
 use ruma::UserId;
-use serde_json::value::RawValue;
-use smallvec::SmallVec;
 
+use crate::id;
 use crate::pdu::Pdu;
-use crate::rules::Rules;
+use crate::rules::{RoomIds, Rules};
 
+mod aliases;
+mod create;
 pub(crate) mod facts;
 pub mod levels;
+mod list;
+mod member;
+mod power_levels;
+mod reason;
+mod redaction;
+mod select;
+mod third_party_invite;
+
+pub use levels::{Level, PowerLevels};
+pub use list::{Known, check_auth_events};
+pub use reason::Reason;
+pub use select::{AuthTypes, auth_types, auth_types_of};
+
+use facts::{Facts, JoinRule};
 
 /// A state of a room, as far as the rules ask.
 pub trait AuthState {
@@ -63,18 +80,29 @@ pub enum Verdict {
     Denied(Reason),
 }
 
-/// Why an event is not allowed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reason(Cow<'static, str>);
+impl Verdict {
+    /// Whether it is allowed.
+    #[must_use]
+    pub fn is_allowed(&self) -> bool {
+        matches!(self, Self::Allowed)
+    }
 
-impl fmt::Display for Reason {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
+    /// Why it is not.
+    #[must_use]
+    pub fn reason(&self) -> Option<&Reason> {
+        match self {
+            Self::Allowed => None,
+            Self::Denied(reason) => Some(reason),
+        }
+    }
+
+    fn of(result: Result<(), Reason>) -> Self {
+        result.map_or_else(Self::Denied, |()| Self::Allowed)
     }
 }
 
 /// A membership of a room.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Membership {
     /// In the room.
     Join,
@@ -90,24 +118,150 @@ pub enum Membership {
     Other,
 }
 
-/// The types and state keys of the events that authorise an event (server-server API, *Auth events selection*).
-pub type AuthTypes<'a> = SmallVec<[(&'static str, Cow<'a, str>); 6]>;
-
-/// Which state events authorise an event of this kind.
-#[must_use]
-pub fn auth_types<'a>(
-    _rules: &Rules,
-    _event_type: &str,
-    sender: &'a UserId,
-    _state_key: Option<&'a str>,
-    _content: &'a RawValue,
-) -> AuthTypes<'a> {
-    let mut types = AuthTypes::new();
-    types.push(("m.room.member", Cow::Borrowed(sender.as_str())));
-    types
+impl Membership {
+    /// The membership with this name.
+    #[must_use]
+    pub fn named(name: &str) -> Self {
+        match name {
+            "join" => Self::Join,
+            "invite" => Self::Invite,
+            "leave" => Self::Leave,
+            "ban" => Self::Ban,
+            "knock" => Self::Knock,
+            _ => Self::Other,
+        }
+    }
 }
 
 /// Whether the rules allow an event in a state.
-pub fn judge(_event: &Pdu, _state: &(impl AuthState + ?Sized), _rules: &Rules) -> Verdict {
-    Verdict::Denied(Reason(Cow::Borrowed("not judged yet")))
+pub fn judge(event: &Pdu, state: &(impl AuthState + ?Sized), rules: &Rules) -> Verdict {
+    Verdict::of(check(event, state, rules))
 }
+
+/// The rules in their order. Whatever they do not stop is allowed.
+fn check<S: AuthState + ?Sized>(event: &Pdu, state: &S, rules: &Rules) -> Result<(), Reason> {
+    if event.event_type() == "m.room.create" {
+        return create::check(event, rules);
+    }
+    let room = Room::new(event, state, rules)?;
+    room.check_federation(event)?;
+    if event.event_type() == "m.room.aliases" && rules.auth.aliases_by_server {
+        return aliases::check(event);
+    }
+    if event.event_type() == "m.room.member" {
+        return member::check(event, &room);
+    }
+    // "If the sender's current membership state is not join, reject."
+    if room.membership(event.sender())? != Membership::Join {
+        return Err(Reason::NotJoined);
+    }
+    let sender = room.levels().try_user(event.sender())?;
+    if event.event_type() == "m.room.third_party_invite" {
+        return third_party_invite::check(&room, sender);
+    }
+    // "If the event type's required power level is greater than the sender's power level, reject."
+    let needed = room
+        .levels()
+        .try_event(event.event_type(), event.is_state())?;
+    enough("sending this event", needed, sender)?;
+    // "If the event has a state_key that starts with an @ and does not match the sender, reject."
+    if event
+        .state_key()
+        .is_some_and(|key| key.starts_with('@') && key != event.sender().as_str())
+    {
+        return Err(Reason::StateOfAnother);
+    }
+    match event.event_type() {
+        "m.room.power_levels" => power_levels::check(event, &room, sender),
+        "m.room.redaction" if rules.auth.redactions_need_level => {
+            redaction::check(event, &room, sender)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Refuses an action that needs more power than there is.
+fn enough(action: &'static str, needed: i64, has: Level) -> Result<(), Reason> {
+    if has.reaches(needed) {
+        Ok(())
+    } else {
+        Err(Reason::TooWeak {
+            action,
+            needed,
+            has,
+        })
+    }
+}
+
+/// A state, with what every rule asks of it.
+struct Room<'a, S: ?Sized> {
+    state: &'a S,
+    create: &'a Pdu,
+    rules: &'a Rules,
+}
+
+impl<'a, S: AuthState + ?Sized> Room<'a, S> {
+    fn new(event: &Pdu, state: &'a S, rules: &'a Rules) -> Result<Self, Reason> {
+        let create = state.get("m.room.create", "").ok_or(Reason::NoCreate)?;
+        // "If the event's room_id is not an event ID for an accepted m.room.create event, reject." An event with malformed creators
+        // was never accepted.
+        if rules.room_ids == RoomIds::OfCreate
+            && !id::is_create_of(create.event_id(), event.room_id())
+        {
+            return Err(Reason::OtherRoom);
+        }
+        if rules.auth.supreme_creators
+            && !matches!(create.facts(), Facts::Create(facts) if facts.additional_creators.is_some())
+        {
+            return Err(Reason::CreateCreators);
+        }
+        Ok(Self {
+            state,
+            create,
+            rules,
+        })
+    }
+
+    /// "If the content of the m.room.create event has the property m.federate set to false, and the sender domain of the event does
+    /// not match the sender domain of the create event, reject."
+    fn check_federation(&self, event: &Pdu) -> Result<(), Reason> {
+        let federates = matches!(self.create.facts(), Facts::Create(facts) if facts.federates);
+        if federates || event.sender().server_name() == self.create.sender().server_name() {
+            Ok(())
+        } else {
+            Err(Reason::NotFederated)
+        }
+    }
+
+    fn levels(&self) -> PowerLevels<'a> {
+        PowerLevels::of(
+            self.state.get("m.room.power_levels", ""),
+            self.create,
+            self.rules,
+        )
+    }
+
+    /// A user's membership; without an event for it, `leave`.
+    fn membership(&self, user: &UserId) -> Result<Membership, Reason> {
+        self.membership_of(user.as_str())
+    }
+
+    fn membership_of(&self, user: &str) -> Result<Membership, Reason> {
+        match self.state.get("m.room.member", user) {
+            None => Ok(Membership::Leave),
+            Some(event) => event.membership().ok_or(Reason::NoMembership),
+        }
+    }
+
+    /// The join rule; without an event for it, `invite`.
+    fn join_rule(&self) -> JoinRule {
+        match self.state.get("m.room.join_rules", "").map(Pdu::facts) {
+            None => JoinRule::Invite,
+            Some(Facts::JoinRule(rule)) => *rule,
+            Some(_) => JoinRule::Other,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 //! Despite the name nothing is flattened into full paths: paths are walked. Thousands of properties under one long name would otherwise
 //! cost the product of both, which is how a 64 KiB event becomes hundreds of megabytes.
 
-use super::glob::{self, Haystack};
+use crate::glob::{self, Haystack};
 use ruma::push::ScalarJsonValue;
 use ruma::{EventId, OwnedRoomId, OwnedUserId, RoomId, UserId};
 use serde_json::value::RawValue;

@@ -10,9 +10,10 @@
 //! - A notification level that the room does not set is 50, whatever its name.
 
 mod flat;
-mod glob;
 #[cfg(test)]
 mod tests;
+
+use crate::glob;
 
 pub use flat::{FlatEvent, Parts};
 

@@ -30,7 +30,8 @@ export class Server {
         writeFileSync(
             join(server.dir, "myelin.toml"),
             [
-                'server_name = "localhost"',
+                "[server]",
+                'name = "localhost"',
                 "[listen]",
                 `addresses = ["127.0.0.1:${server.port}"]`,
                 "[storage]",
@@ -38,8 +39,6 @@ export class Server {
                 "[registration]",
                 "enabled = true",
                 "open = true",
-                "[passwords]",
-                'memory = "8 KiB"',
                 "[limits]",
                 "rates = false",
                 "",
