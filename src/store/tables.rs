@@ -6,7 +6,7 @@
 use crate::codec::Key;
 use crate::log::{Change, Pos};
 use crate::numbers::{EventNo, RoomNo, StateKeyNo, UserNo};
-use crate::row::Row;
+use crate::row::{Json, Row};
 use crate::rows;
 use crate::table::{Hint, Spec, Table};
 
@@ -77,7 +77,165 @@ const ROOMS: &[Spec] = &[];
 
 // ── users ──
 
-const USERS: &[Spec] = &[];
+/// user → account. An account stays for ever, so that its name is never given again.
+pub const ACCOUNTS: Table<UserNo, rows::users::Account> = table("accounts", Hint::Point);
+
+/// user → the password's hash, as a PHC string.
+pub const PASSWORDS: Table<UserNo, String> = table("passwords", Hint::Point);
+
+/// token → who may still register with it.
+pub const REGISTRATION_TOKENS: Table<String, rows::users::RegistrationToken> =
+    table("registration_tokens", Hint::Point);
+
+/// user, medium, address → the e-mail address or telephone number of an account.
+pub const THREEPIDS: Table<(UserNo, String, String), rows::users::Threepid> =
+    table("threepids", Hint::Point);
+
+/// medium, address → the account that it belongs to.
+pub const THREEPID_OWNERS: Table<(String, String), UserNo> = table("threepid_owners", Hint::Point);
+
+/// user, device → the tokens by which it is logged in.
+pub const SESSIONS: Table<(UserNo, String), rows::users::Session> = table("sessions", Hint::Point);
+
+/// SHA-256 of an access token → whose it is.
+pub const ACCESS_TOKENS: Table<[u8; 32], rows::users::AccessToken> =
+    table("access_tokens", Hint::Point);
+
+/// SHA-256 of a refresh token → whose it is.
+pub const REFRESH_TOKENS: Table<[u8; 32], rows::users::RefreshToken> =
+    table("refresh_tokens", Hint::Point);
+
+/// SHA-256 of a login token → who may log in with it, once.
+pub const LOGIN_TOKENS: Table<[u8; 32], rows::users::ShortLived> =
+    table("login_tokens", Hint::Point);
+
+/// SHA-256 of an OpenID token → whom it identifies.
+pub const OPENID_TOKENS: Table<[u8; 32], rows::users::ShortLived> =
+    table("openid_tokens", Hint::Point);
+
+/// time, kind, key → nothing. What is to be deleted when its time has come.
+pub const EXPIRING: Table<(u64, u8, [u8; 32]), ()> = table("expiring", Hint::Queue);
+
+/// user, device → the device.
+pub const DEVICES: Table<(UserNo, String), rows::users::Device> = table("devices", Hint::Point);
+
+/// user, device → when and whence it was last used.
+pub const DEVICES_SEEN: Table<(UserNo, String), rows::users::Seen> =
+    table("devices_seen", Hint::Point);
+
+/// user, device → its identity keys; of our users, and as far as known of others'.
+pub const DEVICE_KEYS: Table<(UserNo, String), rows::users::DeviceKeys> =
+    table("device_keys", Hint::Point);
+
+/// user, device, algorithm, upload, key id → one-time key.
+pub const ONE_TIME_KEYS: Table<(UserNo, String, String, Pos, String), Json> =
+    table("one_time_keys", Hint::Queue);
+
+/// user, device, algorithm → fallback key.
+pub const FALLBACK_KEYS: Table<(UserNo, String, String), rows::users::FallbackKey> =
+    table("fallback_keys", Hint::Point);
+
+/// user, usage → cross-signing key: 0 master, 1 self-signing, 2 user-signing.
+pub const CROSS_SIGNING: Table<(UserNo, u8), Json> = table("cross_signing", Hint::Point);
+
+/// user, their key, signer, the signer's key → signature. What somebody says of another user's key; only they see it.
+pub const FOREIGN_SIGNATURES: Table<(UserNo, String, UserNo, String), String> =
+    table("foreign_signatures", Hint::Point);
+
+/// user → when their devices or keys last changed.
+pub const DEVICE_LIST_LAST: Table<UserNo, Pos> = table("device_list_last", Hint::Point);
+
+/// position → whose devices or keys changed then, and not since.
+pub const DEVICE_LIST_LOG: Table<Pos, UserNo> = table("device_list_log", Hint::Append);
+
+/// signer, position → whose keys they signed then.
+pub const SIGNED_LOG: Table<(UserNo, Pos), UserNo> = table("signed_log", Hint::Append);
+
+/// user of another server → what we know of their device list.
+pub const REMOTE_DEVICES: Table<UserNo, rows::users::RemoteDevices> =
+    table("remote_devices", Hint::Point);
+
+/// user, device, position → event. To-device messages waiting to be fetched, or to be sent if the user is another server's.
+pub const TO_DEVICE: Table<(UserNo, String, Pos), Json> = table("to_device", Hint::Queue);
+
+/// hash of sender and transaction → nothing. To-device requests that have been carried out.
+pub const TO_DEVICE_SEEN: Table<[u8; 32], ()> = table("to_device_seen", Hint::Point);
+
+/// user, version → key backup.
+pub const KEY_BACKUPS: Table<(UserNo, u64), rows::users::KeyBackup> =
+    table("key_backups", Hint::Point);
+
+/// user, version, room ID, session → a key in a backup.
+pub const BACKED_UP_KEYS: Table<(UserNo, u64, String, String), rows::users::BackedUpKey> =
+    table("backed_up_keys", Hint::Point);
+
+/// user → their dehydrated device.
+pub const DEHYDRATED: Table<UserNo, rows::users::Dehydrated> = table("dehydrated", Hint::Point);
+
+/// user, field → value. Profiles.
+pub const PROFILES: Table<(UserNo, String), Json> = table("profiles", Hint::Point);
+
+/// user, room or none, type → account data.
+pub const ACCOUNT_DATA: Table<(UserNo, Option<RoomNo>, String), rows::users::AccountData> =
+    table("account_data", Hint::Point);
+
+/// user, position → which account data changed then, and not since.
+pub const ACCOUNT_DATA_LOG: Table<(UserNo, Pos), rows::users::DataKey> =
+    table("account_data_log", Hint::Append);
+
+/// user, push key, application → pusher.
+pub const PUSHERS: Table<(UserNo, String, String), rows::users::Pusher> =
+    table("pushers", Hint::Point);
+
+/// push key, application, user → nothing. Whose pushers have this push key.
+pub const PUSHER_OWNERS: Table<(String, String, UserNo), ()> = table("pusher_owners", Hint::Point);
+
+/// user, id → filter.
+pub const FILTERS: Table<(UserNo, String), Json> = table("filters", Hint::Point);
+
+/// user → their presence, as others were last told.
+pub const PRESENCE: Table<UserNo, rows::users::Presence> = table("presence", Hint::Point);
+
+/// position → whose presence changed then, and not since.
+pub const PRESENCE_LOG: Table<Pos, UserNo> = table("presence_log", Hint::Append);
+
+const USERS: &[Spec] = &[
+    ACCOUNTS.spec(),
+    PASSWORDS.spec(),
+    REGISTRATION_TOKENS.spec(),
+    THREEPIDS.spec(),
+    THREEPID_OWNERS.spec(),
+    SESSIONS.spec(),
+    ACCESS_TOKENS.spec(),
+    REFRESH_TOKENS.spec(),
+    LOGIN_TOKENS.spec(),
+    OPENID_TOKENS.spec(),
+    EXPIRING.spec(),
+    DEVICES.spec(),
+    DEVICES_SEEN.spec(),
+    DEVICE_KEYS.spec(),
+    ONE_TIME_KEYS.spec(),
+    FALLBACK_KEYS.spec(),
+    CROSS_SIGNING.spec(),
+    FOREIGN_SIGNATURES.spec(),
+    DEVICE_LIST_LAST.spec(),
+    DEVICE_LIST_LOG.spec(),
+    SIGNED_LOG.spec(),
+    REMOTE_DEVICES.spec(),
+    TO_DEVICE.spec(),
+    TO_DEVICE_SEEN.spec(),
+    KEY_BACKUPS.spec(),
+    BACKED_UP_KEYS.spec(),
+    DEHYDRATED.spec(),
+    PROFILES.spec(),
+    ACCOUNT_DATA.spec(),
+    ACCOUNT_DATA_LOG.spec(),
+    PUSHERS.spec(),
+    PUSHER_OWNERS.spec(),
+    FILTERS.spec(),
+    PRESENCE.spec(),
+    PRESENCE_LOG.spec(),
+];
 
 // ── media ──
 

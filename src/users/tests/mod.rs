@@ -1,0 +1,1 @@
+//! Behaviour of users, on the memory engine with a stopped clock.
