@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal};
 
 use thiserror::Error;
+use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::FmtSpan;
 
@@ -45,13 +46,10 @@ pub fn init(config: &LogConfig) -> Result<(), Error> {
 
 /// Reads a level or a filter.
 pub(crate) fn filter(level: &str) -> Result<EnvFilter, Error> {
-    let known = level.split(',').all(|part| {
-        part.contains('=')
-            || part
-                .trim()
-                .parse::<tracing::level_filters::LevelFilter>()
-                .is_ok()
-    });
+    let plain = |part: &str| !part.is_empty() && part.parse::<LevelFilter>().is_ok();
+    let known = level
+        .split(',')
+        .all(|part| part.contains('=') || plain(part.trim()));
     let filter = EnvFilter::builder()
         .parse(level)
         .map_err(|_| Error::Level(level.to_owned()))?;

@@ -112,12 +112,11 @@ fn read(path: &Path) -> Result<String, Error> {
 fn sentence(error: &figment::Error, place: &dyn Fn(&str) -> String) -> String {
     let place = place(&error.path.join("."));
     match &error.kind {
-        Kind::InvalidType(found, expected) => format!(
+        Kind::InvalidType(found, expected) | Kind::InvalidValue(found, expected) => format!(
             "{place} expects {}, found {}",
             expected_words(expected),
             found_words(found)
         ),
-        Kind::InvalidValue(_, expected) => format!("{place} expects {}", expected_words(expected)),
         Kind::UnknownVariant(found, known) => {
             let known: Vec<String> = known.iter().map(|variant| format!("{variant:?}")).collect();
             format!("{place} expects {}, found {found:?}", known.join(" or "))
@@ -141,7 +140,8 @@ const fn found_words(found: &Actual) -> &'static str {
     match found {
         Actual::Bool(_) => "true or false",
         Actual::Unsigned(_) => "a whole number",
-        Actual::Signed(_) => "a negative number",
+        Actual::Signed(number) if *number < 0 => "a negative number",
+        Actual::Signed(_) => "a whole number",
         Actual::Float(_) => "a fraction",
         Actual::Str(_) | Actual::Char(_) => "a text",
         Actual::Seq => "a list",
