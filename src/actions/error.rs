@@ -3,7 +3,6 @@
 
 /// Why an action was not done.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum Error {
     /// The person may not do this.
     #[error("{0}")]

@@ -16,7 +16,6 @@ impl Malformed {
 
 /// Why a read or a write did not happen.
 #[derive(Debug, Clone, thiserror::Error)]
-#[non_exhaustive]
 pub enum Error {
     /// An assertion no longer holds: somebody else wrote first. Nothing was written.
     #[error("a row of table {table} changed meanwhile")]
