@@ -39,6 +39,28 @@ pub enum Write<'b> {
     },
 }
 
+impl<'b> Write<'b> {
+    /// Whether it decides what a key holds.
+    pub(crate) fn covers(&self, in_table: TableId, at: &[u8]) -> bool {
+        match *self {
+            Self::Put { table, key, .. } | Self::Delete { table, key } => {
+                table == in_table && key == at
+            }
+            Self::DeleteRange { table, start, end } => {
+                table == in_table && at >= start && end.is_none_or(|end| at < end)
+            }
+        }
+    }
+
+    /// What it leaves at the keys it covers.
+    pub(crate) fn value(&self) -> Option<&'b [u8]> {
+        match *self {
+            Self::Put { value, .. } => Some(value),
+            Self::Delete { .. } | Self::DeleteRange { .. } => None,
+        }
+    }
+}
+
 /// What a batch wants written and what must still be true for it.
 #[derive(Debug, Default)]
 pub struct Batch {

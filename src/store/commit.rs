@@ -1,215 +1,27 @@
-//! The committer: the one thread that writes. It takes whatever batches wait, checks their assertions in order,
-//! assigns positions, has the engine write them all at once with one sync, publishes the result as the newest
-//! snapshot, and answers everybody. So concurrent requests share a sync by themselves, and the order of the queue is
-//! the order of everything.
+//! The committer: the one thread that writes. It takes whatever batches wait, admits those whose assertions hold
+//! (`admit.rs`), has the engine write them all at once with one sync, publishes the result as the newest snapshot, and
+//! answers everybody. So concurrent requests share a sync by themselves, and the order of the queue is the order of
+//! everything.
 
-use std::collections::{HashSet, VecDeque};
-use std::future::Future;
-use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
-use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
-use std::task::{self, Poll};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{oneshot, watch};
-
-use crate::batch::{Batch, Claim, Write};
+use crate::admit::{Admitted, admit, unstorable};
+use crate::batch::Batch;
 use crate::codec::KeyBuf;
-use crate::engine::{Engine, EngineError, View};
+use crate::engine::{EngineError, View};
 use crate::error::Error;
-use crate::log::{Change, Pos, Ring};
-use crate::numbers::{Numbers, Used};
-use crate::table::TableId;
+use crate::log::Pos;
+use crate::numbers::Used;
+use crate::shared::{Health, Next, Published, Shared, Waiting};
 use crate::tables;
 
 /// Where the counters stand in `META`.
 pub(crate) const COUNTERS: &str = "counters";
-
 /// A relaxed write is on disk after this time at the latest.
 const RELAXED: Duration = Duration::from_secs(1);
 /// How often a full disk is tried again.
 const RETRY: Duration = Duration::from_secs(5);
-/// Bytes that may wait before more are refused.
-const QUEUE_BYTES: usize = 64 << 20;
-/// Bytes after which a group is full.
-const GROUP_BYTES: usize = 4 << 20;
-/// How many recent changes stay in memory.
-const RING: usize = 8192;
-
-/// How the store is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Health {
-    /// It reads and writes.
-    Well,
-    /// The disk is full: it reads, and tries to write again from time to time.
-    Full,
-    /// A write failed: it reads, and writes no more until the server is restarted.
-    ReadOnly(String),
-}
-
-/// What readers see: a view, and the last position in it.
-pub(crate) struct Published {
-    pub(crate) view: Arc<dyn View>,
-    pub(crate) head: Pos,
-}
-
-/// What the committer shares with everybody else.
-pub(crate) struct Shared {
-    pub(crate) engine: Arc<dyn Engine>,
-    pub(crate) numbers: Arc<Numbers>,
-    pub(crate) ring: Ring,
-    pub(crate) heads: watch::Sender<Pos>,
-    published: RwLock<Arc<Published>>,
-    health: RwLock<Health>,
-    queue: Mutex<Queue>,
-    filled: Condvar,
-    calls: AtomicU64,
-    commits: AtomicU64,
-    groups: AtomicU64,
-}
-
-#[derive(Default)]
-struct Queue {
-    waiting: VecDeque<Waiting>,
-    bytes: usize,
-    closed: bool,
-}
-
-struct Waiting {
-    batch: Batch,
-    durable: bool,
-    answer: oneshot::Sender<Result<Pos, Error>>,
-}
-
-impl Shared {
-    pub(crate) fn new(engine: Arc<dyn Engine>, used: &Used) -> Result<Self, Error> {
-        let head = Pos::new(used.head);
-        let view = engine.snapshot()?;
-        Ok(Self {
-            engine,
-            numbers: Arc::new(Numbers::new(used)),
-            ring: Ring::new(head, RING),
-            heads: watch::Sender::new(head),
-            published: RwLock::new(Arc::new(Published { view, head })),
-            health: RwLock::new(Health::Well),
-            queue: Mutex::default(),
-            filled: Condvar::new(),
-            calls: AtomicU64::new(0),
-            commits: AtomicU64::new(0),
-            groups: AtomicU64::new(0),
-        })
-    }
-
-    pub(crate) fn published(&self) -> Arc<Published> {
-        self.published
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
-    pub(crate) fn health(&self) -> Health {
-        self.health
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
-    pub(crate) fn count_call(&self) {
-        self.calls.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(crate) fn calls(&self) -> u64 {
-        self.calls.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn commits(&self) -> (u64, u64) {
-        (
-            self.commits.load(Ordering::Relaxed),
-            self.groups.load(Ordering::Relaxed),
-        )
-    }
-
-    /// Queues a batch. The order of calls is the order of commits.
-    pub(crate) fn submit(&self, batch: Batch, durable: bool) -> Commit {
-        if batch.is_empty() && batch.changes.is_empty() {
-            return Commit::answered(Ok(self.published().head));
-        }
-        let (answer, answered) = oneshot::channel();
-        let mut queue = self.queue();
-        if queue.closed {
-            return Commit::answered(Err(Error::Closed));
-        }
-        if queue.bytes > 0 && queue.bytes + batch.size() > QUEUE_BYTES {
-            return Commit::answered(Err(Error::Busy));
-        }
-        queue.bytes += batch.size();
-        queue.waiting.push_back(Waiting {
-            batch,
-            durable,
-            answer,
-        });
-        drop(queue);
-        self.filled.notify_one();
-        Commit {
-            answered: Ok(answered),
-        }
-    }
-
-    /// Accepts no more batches; what waits is still written.
-    pub(crate) fn close(&self) {
-        self.queue().closed = true;
-        self.filled.notify_one();
-    }
-
-    fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn set_health(&self, health: Health) {
-        *self.health.write().unwrap_or_else(PoisonError::into_inner) = health;
-    }
-}
-
-/// A batch on its way to the disk. It gets there whether or not anybody waits for it.
-#[must_use = "a commit may fail"]
-pub struct Commit {
-    answered: Result<oneshot::Receiver<Result<Pos, Error>>, Option<Result<Pos, Error>>>,
-}
-
-impl Commit {
-    fn answered(answer: Result<Pos, Error>) -> Self {
-        Self {
-            answered: Err(Some(answer)),
-        }
-    }
-
-    /// Waits without being in a task. Not to be called from one.
-    pub fn wait(self) -> Result<Pos, Error> {
-        match self.answered {
-            Ok(receiver) => receiver.blocking_recv().unwrap_or(Err(Error::Closed)),
-            Err(answer) => answer.unwrap_or(Err(Error::Closed)),
-        }
-    }
-}
-
-impl Future for Commit {
-    /// The last position of the batch, or the head if it has none.
-    type Output = Result<Pos, Error>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Self::Output> {
-        match &mut self.answered {
-            Ok(receiver) => Pin::new(receiver)
-                .poll(cx)
-                .map(|answer| answer.unwrap_or(Err(Error::Closed))),
-            Err(answer) => Poll::Ready(
-                answer
-                    .take()
-                    .unwrap_or(Err(Error::Bug("a commit was asked twice"))),
-            ),
-        }
-    }
-}
 
 /// The committer's own state.
 pub(crate) struct Committer {
@@ -217,7 +29,8 @@ pub(crate) struct Committer {
     used: Used,
     /// Since when something is written that is not synced.
     unsynced: Option<Instant>,
-    hasher: BuildHasherDefault<DefaultHasher>,
+    /// When a full disk was last tried.
+    tried: Instant,
 }
 
 impl Committer {
@@ -226,205 +39,92 @@ impl Committer {
             shared,
             used,
             unsynced: None,
-            hasher: BuildHasherDefault::default(),
+            tried: disk_clock(),
         }
     }
 
     /// Works until the store is closed and its queue is empty.
     pub(crate) fn run(mut self) {
         loop {
-            match self.wait() {
-                Work::Group(group) => self.commit(group),
-                Work::Sync => self.sync(),
-                Work::Recover => self.recover(),
-                Work::Stop => break,
+            match self.shared.next_group(self.patience()) {
+                Next::Group(group) => self.commit(group),
+                Next::Nothing => self.catch_up(),
+                Next::Closed => break,
             }
         }
         self.sync();
-    }
-
-    fn wait(&self) -> Work {
-        let full = self.shared.health() == Health::Full;
-        let mut queue = self.shared.queue();
-        loop {
-            if !queue.waiting.is_empty() {
-                return Work::Group(take_group(&mut queue));
-            }
-            if queue.closed {
-                return Work::Stop;
-            }
-            let patience = match self.unsynced {
-                Some(since) => Some(RELAXED.saturating_sub(since.elapsed())),
-                None if full => Some(RETRY),
-                None => None,
-            };
-            let Some(patience) = patience else {
-                queue = self
-                    .shared
-                    .filled
-                    .wait(queue)
-                    .unwrap_or_else(PoisonError::into_inner);
-                continue;
-            };
-            if patience.is_zero() {
-                return Work::Sync;
-            }
-            let (guard, timeout) = self
-                .shared
-                .filled
-                .wait_timeout(queue, patience)
-                .unwrap_or_else(PoisonError::into_inner);
-            queue = guard;
-            if timeout.timed_out() && queue.waiting.is_empty() {
-                return if self.unsynced.is_some() {
-                    Work::Sync
-                } else {
-                    Work::Recover
-                };
-            }
+        if self.shared.health() == Health::Well
+            && let Err(error) = self.shared.engine.settle()
+        {
+            tracing::warn!(%error, "the database was not tidied before closing; the next start takes longer");
         }
     }
 
-    fn commit(&mut self, mut group: Vec<Waiting>) {
+    /// How long to wait for batches before there is something else to do.
+    fn patience(&self) -> Option<Duration> {
+        match (self.shared.health(), self.unsynced) {
+            (Health::Well, Some(since)) => Some(RELAXED.saturating_sub(since.elapsed())),
+            (Health::Full, _) => Some(RETRY.saturating_sub(self.tried.elapsed())),
+            _ => None,
+        }
+    }
+
+    fn commit(&mut self, group: Vec<Waiting>) {
+        if self.patience().is_some_and(|patience| patience.is_zero()) {
+            self.catch_up();
+        }
         if let Some(error) = self.refusal() {
             return answer_all(group, &error);
         }
-        let before = self.used;
-        let positions = self.admit(&mut group);
-        if group.is_empty() {
+        let newest = self.shared.published();
+        let admitted = admit(group, &*newest.view, self.used);
+        if admitted.batches.is_empty() {
             return;
         }
-        let durable = group.iter().any(|waiting| waiting.durable);
-        match self.write(&group, durable) {
-            Ok(view) => self.publish(group, &positions, view),
-            Err(error) => {
-                self.used = before;
-                answer_all(group, &error);
+        match self.write(&admitted) {
+            Ok(view) => {
+                self.used = admitted.used;
+                self.publish(admitted, view);
             }
+            Err(error) => answer_all(
+                admitted.batches.into_iter().map(|(waiting, _)| waiting),
+                &error,
+            ),
         }
-    }
-
-    /// Drops the batches of a group whose assertions do not hold, and gives the others their positions.
-    fn admit(&mut self, group: &mut Vec<Waiting>) -> Vec<Pos> {
-        let newest = self.shared.published();
-        let several = group.len() > 1;
-        let mut touched = Touched::default();
-        let mut admitted: Vec<Waiting> = Vec::with_capacity(group.len());
-        let mut positions = Vec::with_capacity(group.len());
-        for mut waiting in group.drain(..) {
-            match self.judge(&*newest.view, &waiting.batch, &admitted, &touched) {
-                Ok(()) => {}
-                Err(error) => {
-                    let _ = waiting.answer.send(Err(error));
-                    continue;
-                }
-            }
-            let first = Pos::new(self.used.head + 1);
-            if let Err(error) = number(&mut waiting.batch, first) {
-                let _ = waiting.answer.send(Err(error));
-                continue;
-            }
-            self.used.head += waiting.batch.changes.len() as u64;
-            self.used.raise(&waiting.batch.used);
-            if several {
-                self.touch(&mut touched, &waiting.batch);
-            }
-            positions.push(Pos::new(self.used.head));
-            admitted.push(waiting);
-        }
-        *group = admitted;
-        positions
-    }
-
-    fn judge(
-        &self,
-        view: &dyn View,
-        batch: &Batch,
-        earlier: &[Waiting],
-        touched: &Touched,
-    ) -> Result<(), Error> {
-        for claim in batch.claims() {
-            let written_by_group =
-                touched.ranges || touched.keys.contains(&self.place(claim.table, claim.key));
-            let holds = match written_by_group
-                .then(|| last_write(earlier, &claim))
-                .flatten()
-            {
-                Some(value) => claim.holds(value),
-                None => holds_in(view, &claim)?,
-            };
-            if !holds {
-                return Err(Error::Conflict {
-                    table: claim.table.name(),
-                });
-            }
-        }
-        Ok(())
-    }
-
-    fn touch(&self, touched: &mut Touched, batch: &Batch) {
-        for write in batch.writes() {
-            match write {
-                Write::Put { table, key, .. } | Write::Delete { table, key } => {
-                    touched.keys.insert(self.place(table, key));
-                }
-                Write::DeleteRange { .. } => touched.ranges = true,
-            }
-        }
-    }
-
-    fn place(&self, table: TableId, key: &[u8]) -> u64 {
-        self.hasher.hash_one((table.hash(), key))
     }
 
     /// Has the engine write a group, and takes the snapshot that shows it.
-    fn write(&mut self, group: &[Waiting], durable: bool) -> Result<Arc<dyn View>, Error> {
-        let counters = counters_batch(&self.used)?;
-        let mut batches: Vec<&Batch> = group.iter().map(|waiting| &waiting.batch).collect();
-        batches.push(&counters);
-        let written = self
-            .shared
-            .engine
-            .commit(&batches, durable)
-            .and_then(|()| self.shared.engine.snapshot());
-        match written {
-            Ok(view) => {
-                self.note_sync(durable);
-                self.shared.groups.fetch_add(1, Ordering::Relaxed);
-                self.shared
-                    .commits
-                    .fetch_add(group.len() as u64, Ordering::Relaxed);
-                Ok(view)
-            }
-            Err(error) => Err(self.fail(error)),
-        }
+    fn write(&mut self, admitted: &Admitted) -> Result<Arc<dyn View>, Error> {
+        let counters = counters_batch(&admitted.used)?;
+        let waiting = admitted.batches.iter().map(|(waiting, _)| waiting);
+        let durable = waiting.clone().any(|waiting| waiting.durable);
+        let batches: Vec<&Batch> = waiting
+            .map(|waiting| &waiting.batch)
+            .chain([&counters])
+            .collect();
+        let written = self.shared.engine.commit(&batches, durable);
+        let view = written.and_then(|()| self.shared.engine.snapshot());
+        let view = view.map_err(|error| self.fail(&error))?;
+        self.note_sync(durable);
+        self.shared.count_group(admitted.batches.len());
+        Ok(view)
     }
 
-    fn publish(&self, mut group: Vec<Waiting>, positions: &[Pos], view: Arc<dyn View>) {
+    fn publish(&self, mut admitted: Admitted, view: Arc<dyn View>) {
         let mut changes = Vec::new();
-        for (waiting, last) in group.iter_mut().zip(positions) {
-            let batch_changes = std::mem::take(&mut waiting.batch.changes);
-            let first = last.get() + 1 - batch_changes.len() as u64;
-            changes.extend((first..).map(Pos::new).zip(batch_changes));
+        for (waiting, last) in &mut admitted.batches {
+            let logged = std::mem::take(&mut waiting.batch.changes);
+            let first = last.get() + 1 - logged.len() as u64;
+            changes.extend((first..).map(Pos::new).zip(logged));
             for pending in &waiting.batch.interned {
                 self.shared.numbers.settle(pending);
             }
         }
         self.shared.ring.push(changes.into_iter());
-        let head = Pos::new(self.used.head);
-        let published = Arc::new(Published { view, head });
-        *self
-            .shared
-            .published
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) = published;
-        self.shared.heads.send_if_modified(|known| {
-            let moved = *known < head;
-            *known = head;
-            moved
-        });
-        for (waiting, last) in group.into_iter().zip(positions) {
-            let _ = waiting.answer.send(Ok(*last));
+        let head = Pos::new(admitted.used.head);
+        self.shared.publish(Published { view, head });
+        for (waiting, last) in admitted.batches {
+            waiting.answer(Ok(last));
         }
     }
 
@@ -437,9 +137,10 @@ impl Committer {
     }
 
     /// Decides what a failed write means for those that follow.
-    fn fail(&mut self, error: EngineError) -> Error {
-        if let EngineError::Full(why) = &error {
+    fn fail(&mut self, error: &EngineError) -> Error {
+        if let EngineError::Full(why) = error {
             tracing::error!(%why, "the disk is full: writes are refused until there is room");
+            self.tried = disk_clock();
             self.shared.set_health(Health::Full);
             return Error::Full;
         }
@@ -449,16 +150,27 @@ impl Committer {
         Error::ReadOnly(error.to_string())
     }
 
-    fn sync(&mut self) {
-        if self.unsynced.take().is_some()
-            && self.shared.health() == Health::Well
-            && let Err(error) = self.shared.engine.sync()
-        {
-            self.fail(error);
+    /// Does what time asks for: syncs relaxed writes, tries a full disk again.
+    fn catch_up(&mut self) {
+        match self.shared.health() {
+            Health::Well => self.sync(),
+            Health::Full => self.recover(),
+            Health::ReadOnly(_) => {}
         }
     }
 
-    fn recover(&self) {
+    fn sync(&mut self) {
+        if self.unsynced.is_none() || self.shared.health() != Health::Well {
+            return;
+        }
+        match self.shared.engine.sync() {
+            Ok(()) => self.unsynced = None,
+            Err(error) => drop(self.fail(&error)),
+        }
+    }
+
+    fn recover(&mut self) {
+        self.tried = disk_clock();
         if self.shared.engine.recover().is_ok() {
             tracing::warn!("the disk has room again: writes are accepted");
             self.shared.set_health(Health::Well);
@@ -474,18 +186,15 @@ impl Committer {
     }
 }
 
-enum Work {
-    Group(Vec<Waiting>),
-    Sync,
-    Recover,
-    Stop,
-}
-
-/// The keys that earlier batches of a group have written, by hash: a hit is looked at closely, a miss is certain.
-#[derive(Default)]
-struct Touched {
-    keys: HashSet<u64>,
-    ranges: bool,
+impl Drop for Committer {
+    /// Nobody may wait for an answer that cannot come.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let why = "the committing thread panicked".to_owned();
+            self.shared.set_health(Health::ReadOnly(why));
+        }
+        self.shared.abandon();
+    }
 }
 
 #[expect(
@@ -496,86 +205,17 @@ fn disk_clock() -> Instant {
     Instant::now()
 }
 
-fn take_group(queue: &mut Queue) -> Vec<Waiting> {
-    let mut bytes = 0;
-    let fitting = queue.waiting.iter().take_while(|waiting| {
-        let fits = bytes == 0 || bytes + waiting.batch.size() <= GROUP_BYTES;
-        bytes += waiting.batch.size();
-        fits
-    });
-    let count = fitting.count().max(1).min(queue.waiting.len());
-    let group: Vec<Waiting> = queue.waiting.drain(..count).collect();
-    let taken: usize = group.iter().map(|waiting| waiting.batch.size()).sum();
-    queue.bytes = queue.bytes.saturating_sub(taken);
-    group
-}
-
-fn answer_all(group: Vec<Waiting>, error: &Error) {
+fn answer_all(group: impl IntoIterator<Item = Waiting>, error: &Error) {
     for waiting in group {
-        let _ = waiting.answer.send(Err(error.clone()));
-    }
-}
-
-/// Gives a batch its positions and writes its changes under them.
-fn number(batch: &mut Batch, first: Pos) -> Result<(), Error> {
-    batch.fill(first);
-    let changes = std::mem::take(&mut batch.changes);
-    for (number, change) in (first.get()..).zip(&changes) {
-        let key = KeyBuf::of(&Pos::new(number));
-        batch
-            .put::<Change, _>(tables::LOG.id(), &key, change)
-            .map_err(unloggable)?;
-    }
-    batch.changes = changes;
-    Ok(())
-}
-
-fn unloggable(why: crate::Malformed) -> Error {
-    Error::Unstorable {
-        table: tables::LOG.id().name(),
-        why,
+        waiting.answer(Err(error.clone()));
     }
 }
 
 fn counters_batch(used: &Used) -> Result<Batch, Error> {
     let mut batch = Batch::default();
-    let put = crate::row::encode_to_vec(used).map(|bytes| {
-        batch.put::<Vec<u8>, _>(
-            tables::META.id(),
-            &KeyBuf::of::<String, str>(COUNTERS),
-            &bytes,
-        )
-    });
-    put.and_then(|put| put).map_err(unloggable)?;
+    let key = KeyBuf::of::<String, str>(COUNTERS);
+    let encoded = crate::row::encode_to_vec(used);
+    let put = encoded.and_then(|bytes| batch.put::<Vec<u8>, _>(tables::META.id(), &key, &bytes));
+    put.map_err(|why| unstorable(tables::META.id(), why))?;
     Ok(batch)
-}
-
-/// What the last batch before this one to write a key has left there; nothing if none has.
-fn last_write<'g>(earlier: &'g [Waiting], claim: &Claim<'_>) -> Option<Option<&'g [u8]>> {
-    earlier
-        .iter()
-        .rev()
-        .flat_map(|waiting| waiting.batch.writes().rev())
-        .find_map(|write| match write {
-            Write::Put { table, key, value } if table == claim.table && key == claim.key => {
-                Some(Some(value))
-            }
-            Write::Delete { table, key } if table == claim.table && key == claim.key => Some(None),
-            Write::DeleteRange { table, start, end }
-                if table == claim.table
-                    && claim.key >= start
-                    && end.is_none_or(|end| claim.key < end) =>
-            {
-                Some(None)
-            }
-            _ => None,
-        })
-}
-
-fn holds_in(view: &dyn View, claim: &Claim<'_>) -> Result<bool, Error> {
-    let mut holds = None;
-    view.get(claim.table, claim.key, &mut |value| {
-        holds = Some(claim.holds(Some(value)))
-    })?;
-    Ok(holds.unwrap_or_else(|| claim.holds(None)))
 }

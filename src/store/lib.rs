@@ -5,6 +5,7 @@
 //! [`Store`] through the typed tables of [`tables`]; everything below it is an [`engine::Engine`]. What a row means
 //! belongs to the crate under whose heading the table stands, not to this one.
 
+mod admit;
 pub mod batch;
 pub mod codec;
 mod commit;
@@ -18,6 +19,7 @@ pub mod numbers;
 mod read;
 pub mod row;
 pub mod rows;
+mod shared;
 mod store;
 pub mod suite;
 pub mod table;
@@ -28,13 +30,13 @@ mod write;
 mod tests;
 
 pub use codec::{Key, KeyOf, PrefixOf};
-pub use commit::{Commit, Health};
 pub use error::{Error, Malformed};
 pub use follow::{Follower, Tail};
 pub use log::{Change, Pos};
 pub use numbers::{EventNo, NodeNo, RoomNo, StateKeyNo, UserNo};
 pub use read::{Order, Scan, Snapshot};
 pub use row::{Json, Row, RowOf};
+pub use shared::{Commit, Health};
 pub use store::Store;
 pub use table::{Hint, Spec, Table, TableId};
 pub use write::Tx;

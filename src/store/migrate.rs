@@ -6,13 +6,13 @@
 
 use std::sync::Arc;
 
+use crate::admit::unstorable;
 use crate::batch::Batch;
 use crate::codec::KeyBuf;
 use crate::engine::{Engine, View};
 use crate::error::Error;
 use crate::read::corrupt;
 use crate::row::Row;
-use crate::table::TableId;
 use crate::tables;
 
 /// The schema version that this binary writes: one more than the number of steps.
@@ -106,7 +106,7 @@ pub(crate) fn read_meta<V: Row>(view: &dyn View, name: &str) -> Result<Option<V>
     let mut value = None;
     let key = meta_key(name);
     view.get(tables::META.id(), key.as_bytes(), &mut |bytes| {
-        value = Some(V::decode(bytes))
+        value = Some(V::decode(bytes));
     })?;
     value
         .transpose()
@@ -121,13 +121,6 @@ fn put_version(batch: &mut Batch, version: u64) -> Result<(), Error> {
 fn put_meta(batch: &mut Batch, name: &str, value: &[u8]) -> Result<(), Error> {
     let put = batch.put::<Vec<u8>, _>(tables::META.id(), &meta_key(name), value);
     put.map_err(|why| unstorable(tables::META.id(), why))
-}
-
-fn unstorable(table: TableId, why: crate::Malformed) -> Error {
-    Error::Unstorable {
-        table: table.name(),
-        why,
-    }
 }
 
 fn meta_key(name: &str) -> KeyBuf {

@@ -151,9 +151,11 @@ pub(crate) struct Pending {
     waiting: Weak<Waiting>,
 }
 
-type Waiting = Mutex<HashMap<(u64, Box<[u8]>), Weak<Pending>>>;
+type Waiting = Mutex<Places>;
+/// By kind and name.
+type Places = HashMap<(u64, Box<[u8]>), Weak<Pending>>;
 
-fn lock(waiting: &Waiting) -> MutexGuard<'_, HashMap<(u64, Box<[u8]>), Weak<Pending>>> {
+fn lock(waiting: &Waiting) -> MutexGuard<'_, Places> {
     waiting.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -265,7 +267,7 @@ impl Snapshot {
         self.name_of(
             tables::USER_ID,
             &self.numbers().users,
-            user,
+            &user,
             user.0,
             OwnedUserId::try_from,
         )
@@ -281,7 +283,7 @@ impl Snapshot {
         self.name_of(
             tables::ROOM_ID,
             &self.numbers().rooms,
-            room,
+            &room,
             room.0,
             OwnedRoomId::try_from,
         )
@@ -297,7 +299,7 @@ impl Snapshot {
         self.name_of(
             tables::EVENT_ID,
             &self.numbers().events,
-            event,
+            &event,
             event.0,
             OwnedEventId::try_from,
         )
@@ -322,7 +324,7 @@ impl Snapshot {
         self.name_of(
             tables::STATE_KEY,
             &self.numbers().state_keys,
-            number,
+            &number,
             number.0,
             named,
         )
@@ -352,14 +354,14 @@ impl Snapshot {
         &self,
         table: Table<N, V>,
         book: &Book<Name>,
-        number: N,
+        number: &N,
         raw: u64,
         read: impl FnOnce(V) -> Result<Name, E>,
     ) -> Result<Name, Error> {
         if let Some(name) = book.by_number.get(&raw) {
             return Ok(name);
         }
-        let key = KeyBuf::of(&number);
+        let key = KeyBuf::of(number);
         let mut row = self.get_encoded(table, &key)?;
         if row.is_none() {
             // The number came from a cache and is newer than this snapshot; what it stands for never changes.

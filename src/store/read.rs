@@ -5,12 +5,13 @@ use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
 
 use crate::codec::{Key, KeyBuf, KeyOf, PrefixOf, after_prefix, decode_all};
-use crate::commit::{Published, Shared};
+
 use crate::engine::{Cursor, EngineError, KeyRange, View};
 use crate::error::{Error, Malformed, hex};
 use crate::log::Pos;
 use crate::numbers::Numbers;
 use crate::row::Row;
+use crate::shared::{Published, Shared};
 use crate::table::{Table, TableId};
 
 pub use crate::engine::Order;
@@ -21,6 +22,14 @@ pub use crate::engine::Order;
 pub struct Snapshot {
     published: Arc<Published>,
     shared: Arc<Shared>,
+}
+
+impl std::fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Snapshot")
+            .field("head", &self.head())
+            .finish()
+    }
 }
 
 impl Snapshot {
@@ -99,7 +108,7 @@ impl Snapshot {
         range: impl RangeBounds<K>,
         order: Order,
     ) -> Scan<'_, K, V> {
-        self.walk(table, key_range(&range), order)
+        self.walk(table, &key_range(&range), order)
     }
 
     /// The rows whose keys begin with `prefix`: `(a,)`, `(a, b)`, …
@@ -109,7 +118,7 @@ impl Snapshot {
         prefix: &P,
         order: Order,
     ) -> Scan<'_, K, V> {
-        self.walk(table, prefix_range(&KeyBuf::of_prefix(prefix)), order)
+        self.walk(table, &prefix_range(&KeyBuf::of_prefix(prefix)), order)
     }
 
     /// The rows in a range, as long as their keys begin with `prefix`. For walks that start in the middle of a prefix.
@@ -127,7 +136,7 @@ impl Snapshot {
         };
         self.walk(
             table,
-            KeyRange {
+            &KeyRange {
                 start: whole.start.max(part.start),
                 end,
             },
@@ -145,7 +154,7 @@ impl Snapshot {
         let mut key = KeyBuf::of::<String, str>(text).as_bytes().to_vec();
         key.pop(); // the terminator: what comes after it may be anything
         let end = after_prefix(&key);
-        self.walk(table, KeyRange { start: key, end }, order)
+        self.walk(table, &KeyRange { start: key, end }, order)
     }
 
     /// The first row of a range.
@@ -199,7 +208,7 @@ impl Snapshot {
         self.shared.count_call();
         let (mut look, mut seen) = (Some(look), None);
         self.view().get(table, key.as_bytes(), &mut |value| {
-            seen = look.take().map(|look| look(value))
+            seen = look.take().map(|look| look(value));
         })?;
         Ok(seen)
     }
@@ -207,14 +216,14 @@ impl Snapshot {
     pub(crate) fn walk<K, V>(
         &self,
         table: Table<K, V>,
-        range: KeyRange,
+        range: &KeyRange,
         order: Order,
     ) -> Scan<'_, K, V> {
         self.shared.count_call();
         let cursor = if range.is_empty() {
             Ok(None)
         } else {
-            self.view().scan(table.id(), &range, order).map(Some)
+            self.view().scan(table.id(), range, order).map(Some)
         };
         Scan {
             cursor,

@@ -276,7 +276,7 @@ impl<C> minicbor::Encode<C> for Pos {
                     buf.holes.push(Hole {
                         at: buf.bytes.len() + 1,
                         slot,
-                    })
+                    });
                 })
             });
             if noted.is_none() {

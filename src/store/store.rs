@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 
 use tokio::sync::{Semaphore, watch};
 
-use crate::commit::{COUNTERS, Commit, Committer, Health, Shared};
+use crate::commit::{COUNTERS, Committer};
 use crate::engine::{Engine, Order};
 use crate::error::Error;
 use crate::follow::{Follower, Tail};
@@ -15,6 +15,7 @@ use crate::memory::Memory;
 use crate::migrate::{migrate, read_meta};
 use crate::numbers::Used;
 use crate::read::Snapshot;
+use crate::shared::{Commit, Health, Shared};
 use crate::tables;
 use crate::write::Tx;
 
@@ -27,6 +28,15 @@ const WRITERS: usize = 1024;
 #[derive(Clone)]
 pub struct Store {
     inner: Arc<Inner>,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store")
+            .field("head", &self.head())
+            .field("health", &self.health())
+            .finish()
+    }
 }
 
 struct Inner {

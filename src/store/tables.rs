@@ -5,13 +5,13 @@
 
 use crate::codec::Key;
 use crate::log::{Change, Pos};
-use crate::numbers::{EventNo, RoomNo, StateKeyNo, UserNo};
+use crate::numbers::{EventNo, NodeNo, RoomNo, StateKeyNo, UserNo};
 use crate::row::{Json, Row};
 use crate::rows;
 use crate::table::{Hint, Spec, Table};
 
 /// Every table, by heading.
-pub const ALL: &[&[Spec]] = &[STORE, ROOMS, USERS, MEDIA, SYNC, HOUSE];
+pub const ALL: &[&[Spec]] = &[STORE, ROOMS_TABLES, USERS, MEDIA_TABLES, SYNC, HOUSE];
 
 /// Every table there is: what an engine has to open.
 pub fn all() -> impl Iterator<Item = Spec> {
@@ -73,7 +73,98 @@ const STORE: &[Spec] = &[
 
 // ── rooms ──
 
-const ROOMS: &[Spec] = &[];
+/// room → version, create event. What never changes about a room.
+pub const ROOMS: Table<RoomNo, rows::rooms::RoomRow> = table("rooms", Hint::Point);
+
+/// room → tips, depth, state root. The end of a room's graph of events.
+pub const ROOM_HEADS: Table<RoomNo, rows::rooms::HeadRow> = table("room_heads", Hint::Point);
+
+/// room → name, topic, counts, … What lists of rooms show.
+pub const SUMMARIES: Table<RoomNo, rows::rooms::SummaryRow> = table("summaries", Hint::Point);
+
+/// event → its canonical bytes and what readers ask first.
+pub const EVENTS: Table<EventNo, rows::rooms::EventRow> = table("events", Hint::Append);
+
+/// earlier event, later event → (). Which events follow an event in the graph.
+pub const EDGES: Table<(EventNo, EventNo), ()> = table("edges", Hint::Append);
+
+/// room, position → event. The room's timeline as we accepted it, oldest first.
+pub const TIMELINE: Table<(RoomNo, Pos), EventNo> = table("timeline", Hint::Append);
+
+/// room, time, event → (). The room's timeline by the events' own times.
+pub const TIMES: Table<(RoomNo, u64, EventNo), ()> = table("times", Hint::Append);
+
+/// room, 1 if a membership, type with state key → event. The room's present state, resolved.
+pub const STATE_NOW: Table<(RoomNo, u8, StateKeyNo), EventNo> = table("state_now", Hint::Point);
+
+/// node → its branches. The states of rooms as trees that share what they have in common.
+pub const STATE_NODES: Table<NodeNo, Vec<u8>> = table("state_nodes", Hint::Append);
+
+/// user, room → membership. Everything a user has ever had to do with.
+pub const MEMBERSHIPS: Table<(UserNo, RoomNo), rows::rooms::MembershipRow> =
+    table("memberships", Hint::Point);
+
+/// room, membership, whether of another server, user → event. Who is in a room, by how they are in it.
+pub const MEMBERS: Table<(RoomNo, u8, bool, UserNo), rows::rooms::MemberRow> =
+    table("members", Hint::Point);
+
+/// user, room → a JSON list of stripped state. What an invited or knocking user may know of a room.
+pub const STRIPPED: Table<(UserNo, RoomNo), Json> = table("stripped", Hint::Point);
+
+/// room, user, device, what was sent, transaction → event. Requests already done.
+pub const TXNS: Table<(RoomNo, UserNo, String, String, String), EventNo> =
+    table("txns", Hint::Point);
+
+/// event, kind of relation, position → event that relates to it.
+pub const RELATIONS: Table<(EventNo, u8, Pos), rows::rooms::RelationRow> =
+    table("relations", Hint::Append);
+
+/// event → what relates to it, in short.
+pub const RELATED: Table<EventNo, rows::rooms::RelatedRow> = table("related", Hint::Point);
+
+/// room, position of its newest event → root of a thread.
+pub const THREADS: Table<(RoomNo, Pos), EventNo> = table("threads", Hint::Append);
+
+/// room, user, 0 public or 1 private, thread → read receipt.
+pub const RECEIPTS: Table<(RoomNo, UserNo, u8, String), rows::rooms::ReceiptRow> =
+    table("receipts", Hint::Point);
+
+/// room, position → which receipt moved last at that position.
+pub const RECEIPT_MOVES: Table<(RoomNo, Pos), rows::rooms::ReceiptMoveRow> =
+    table("receipt_moves", Hint::Queue);
+
+/// alias → room.
+pub const ALIASES: Table<String, rows::rooms::AliasRow> = table("aliases", Hint::Point);
+
+/// room, alias → (). The local aliases of a room.
+pub const ROOM_ALIASES: Table<(RoomNo, String), ()> = table("room_aliases", Hint::Point);
+
+/// room → (). The rooms that are listed in the directory.
+pub const DIRECTORY: Table<RoomNo, ()> = table("directory", Hint::Point);
+
+const ROOMS_TABLES: &[Spec] = &[
+    ROOMS.spec(),
+    ROOM_HEADS.spec(),
+    SUMMARIES.spec(),
+    EVENTS.spec(),
+    EDGES.spec(),
+    TIMELINE.spec(),
+    TIMES.spec(),
+    STATE_NOW.spec(),
+    STATE_NODES.spec(),
+    MEMBERSHIPS.spec(),
+    MEMBERS.spec(),
+    STRIPPED.spec(),
+    TXNS.spec(),
+    RELATIONS.spec(),
+    RELATED.spec(),
+    THREADS.spec(),
+    RECEIPTS.spec(),
+    RECEIPT_MOVES.spec(),
+    ALIASES.spec(),
+    ROOM_ALIASES.spec(),
+    DIRECTORY.spec(),
+];
 
 // ── users ──
 
@@ -239,7 +330,26 @@ const USERS: &[Spec] = &[
 
 // ── media ──
 
-const MEDIA: &[Spec] = &[];
+/// server, media id → what is known of an uploaded file.
+pub const MEDIA: Table<(String, String), rows::media::MediaFile> = table("media", Hint::Point);
+
+/// media id → reservation. Addresses that were given out before their files.
+pub const MEDIA_RESERVED: Table<String, rows::media::Reservation> =
+    table("media_reserved", Hint::Point);
+
+/// user, media id → nothing. The addresses that a user has reserved.
+pub const MEDIA_RESERVED_BY: Table<(String, String), ()> = table("media_reserved_by", Hint::Point);
+
+/// server, media id, width, method → a thumbnail that was made.
+pub const THUMBNAILS: Table<(String, String, u64, String), rows::media::Thumbnail> =
+    table("thumbnails", Hint::Point);
+
+const MEDIA_TABLES: &[Spec] = &[
+    MEDIA.spec(),
+    MEDIA_RESERVED.spec(),
+    MEDIA_RESERVED_BY.spec(),
+    THUMBNAILS.spec(),
+];
 
 // ── sync ──
 

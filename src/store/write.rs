@@ -4,14 +4,15 @@ use std::collections::HashSet;
 use std::ops::{Deref, RangeBounds};
 use std::sync::Arc;
 
+use crate::admit::unstorable;
 use crate::batch::Batch;
 use crate::codec::{Key, KeyBuf, KeyOf, PrefixOf};
-use crate::error::{Error, Malformed};
+use crate::error::Error;
 use crate::log::{Change, Pos};
 use crate::numbers::Pending;
 use crate::read::{Snapshot, corrupt, key_range, prefix_range};
 use crate::row::{Row, RowBuf, RowOf};
-use crate::table::{Table, TableId};
+use crate::table::Table;
 
 /// What a decision reads and what it wants written. Reads are those of its [`Snapshot`] and do not see its own
 /// writes; the writes happen all together or not at all, when it is committed.
@@ -26,6 +27,15 @@ impl Deref for Tx {
 
     fn deref(&self) -> &Snapshot {
         &self.snapshot
+    }
+}
+
+impl std::fmt::Debug for Tx {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tx")
+            .field("snapshot", &self.snapshot)
+            .field("batch", &self.batch)
+            .finish()
     }
 }
 
@@ -156,12 +166,5 @@ impl Tx {
 
     pub(crate) fn into_batch(self) -> Batch {
         self.batch
-    }
-}
-
-fn unstorable(table: TableId, why: Malformed) -> Error {
-    Error::Unstorable {
-        table: table.name(),
-        why,
     }
 }

@@ -30,8 +30,7 @@ export class Server {
         writeFileSync(
             join(server.dir, "myelin.toml"),
             [
-                "[server]",
-                'name = "localhost"',
+                'server_name = "localhost"',
                 "[listen]",
                 `addresses = ["127.0.0.1:${server.port}"]`,
                 "[storage]",
@@ -39,6 +38,8 @@ export class Server {
                 "[registration]",
                 "enabled = true",
                 "open = true",
+                "[passwords]",
+                'memory = "8 KiB"',
                 "[limits]",
                 "rates = false",
                 "",
