@@ -1,38 +1,14 @@
 //! Who asks: access tokens, from the `Authorization` header or the query string (CS "Using access tokens").
 
 use std::borrow::Cow;
-use std::future::Future;
 use std::ops::Deref;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use http::header::AUTHORIZATION;
 use http::request;
-use ruma::{OwnedDeviceId, OwnedUserId};
+use users::{Identity, Users};
 
 use crate::errors::Error;
-
-/// Who an access token speaks for.
-#[derive(Clone, Debug)]
-pub struct Identity {
-    /// The user.
-    pub user_id: OwnedUserId,
-    /// Their device.
-    pub device_id: OwnedDeviceId,
-    /// Whether the account is a guest's.
-    pub guest: bool,
-    /// Whether the account can do nothing but log out.
-    pub locked: bool,
-}
-
-/// Finds sessions.
-pub trait Sessions: Send + Sync + 'static {
-    /// Who the token speaks for.
-    fn authenticate<'a>(
-        &'a self,
-        token: &'a str,
-    ) -> Pin<Box<dyn Future<Output = Result<Arc<Identity>, Error>> + Send + 'a>>;
-}
 
 /// How much an endpoint must know about who asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -84,7 +60,7 @@ impl Deref for Locked {
 /// Neither a guest nor locked out.
 pub(crate) fn full(identity: Option<Arc<Identity>>) -> Result<Authed, Error> {
     let Guest(identity) = unlocked(identity)?;
-    if identity.guest {
+    if identity.account.guest {
         Err(Error::guest_access_forbidden())
     } else {
         Ok(Authed(identity))
@@ -94,7 +70,7 @@ pub(crate) fn full(identity: Option<Arc<Identity>>) -> Result<Authed, Error> {
 /// Not locked out.
 pub(crate) fn unlocked(identity: Option<Arc<Identity>>) -> Result<Guest, Error> {
     let identity = identity.ok_or_else(Error::missing_token)?;
-    if identity.locked {
+    if identity.account.locked {
         Err(Error::user_locked())
     } else {
         Ok(Guest(identity))
@@ -103,7 +79,7 @@ pub(crate) fn unlocked(identity: Option<Arc<Identity>>) -> Result<Guest, Error> 
 
 /// Finds out who asks, as far as there is a need to.
 pub(crate) async fn admit(
-    sessions: &dyn Sessions,
+    users: &Users,
     parts: &request::Parts,
     need: Need,
 ) -> Result<Option<Arc<Identity>>, Error> {
@@ -111,7 +87,7 @@ pub(crate) async fn admit(
         return Ok(None);
     }
     match token(parts)? {
-        Some(token) => sessions.authenticate(&token).await.map(Some),
+        Some(token) => Ok(Some(users.authenticate(&token).await?)),
         None if need == Need::Token => Err(Error::missing_token()),
         None => Ok(None),
     }

@@ -4,6 +4,7 @@
 //! is our own fault is logged with a reference, and the client is told nothing but the reference.
 
 use std::fmt;
+use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -35,6 +36,10 @@ impl Error {
             more: Map::new(),
             retry_after: None,
         }))
+    }
+
+    fn bad(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, message)
     }
 
     fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
@@ -91,22 +96,22 @@ impl Error {
 
     /// A parameter has a value that makes no sense.
     pub fn invalid_param(why: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "M_INVALID_PARAM", why)
+        Self::bad("M_INVALID_PARAM", why)
     }
 
     /// A parameter that is needed is missing.
     pub fn missing_param(what: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "M_MISSING_PARAM", what)
+        Self::bad("M_MISSING_PARAM", what)
     }
 
     /// The body is JSON, but not what it ought to be.
     pub fn bad_json(why: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "M_BAD_JSON", why)
+        Self::bad("M_BAD_JSON", why)
     }
 
     /// The body is no JSON.
     pub fn not_json(why: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "M_NOT_JSON", why)
+        Self::bad("M_NOT_JSON", why)
     }
 
     /// The request or a part of it is too large.
@@ -125,11 +130,7 @@ impl Error {
 
     /// The body stopped in the middle.
     pub(crate) fn broken_off() -> Self {
-        Self::new(
-            StatusCode::BAD_REQUEST,
-            "M_UNKNOWN",
-            "The request broke off",
-        )
+        Self::bad("M_UNKNOWN", "The request broke off")
     }
 
     /// No token came with the request.
@@ -186,8 +187,7 @@ impl Error {
 
     /// Addresses and telephone numbers are not managed here.
     pub fn third_party_ids_not_supported() -> Self {
-        Self::new(
-            StatusCode::BAD_REQUEST,
+        Self::bad(
             "M_THREEPID_DENIED",
             "This server does not manage e-mail addresses and telephone numbers",
         )
@@ -319,21 +319,102 @@ impl From<rooms::Error> for Error {
                 Self::not_found(told)
             }
             E::NotJoined | E::Forbidden(_) | E::NotVisible(_) => Self::forbidden(told),
-            E::StillJoined => Self::new(StatusCode::BAD_REQUEST, "M_UNKNOWN", told),
+            E::StillJoined => Self::bad("M_UNKNOWN", told),
             E::TooLarge(_) => Self::too_large(told),
             E::BadEvent(_) => Self::bad_json(told),
-            E::BadState(_) => Self::new(StatusCode::BAD_REQUEST, "M_INVALID_ROOM_STATE", told),
+            E::BadState(_) => Self::bad("M_INVALID_ROOM_STATE", told),
             E::BadParameter(_) | E::ForeignAlias(_) => Self::invalid_param(told),
-            E::BadAlias(_) => Self::new(StatusCode::BAD_REQUEST, "M_BAD_ALIAS", told),
+            E::BadAlias(_) => Self::bad("M_BAD_ALIAS", told),
             // CS "PUT /directory/room/{roomAlias}" wants this code, unlike creating a room.
             E::AliasInUse(_) => Self::new(StatusCode::CONFLICT, "M_UNKNOWN", told),
-            E::UnsupportedVersion(_) => {
-                Self::new(StatusCode::BAD_REQUEST, "M_UNSUPPORTED_ROOM_VERSION", told)
-            }
+            E::UnsupportedVersion(_) => Self::bad("M_UNSUPPORTED_ROOM_VERSION", told),
             E::Unreachable(_) => Self::new(StatusCode::BAD_GATEWAY, "M_UNKNOWN", told),
             E::Busy => Self::unavailable(told),
             E::Store(error) => error.into(),
             E::Bug(_) => Self::internal(told),
+        }
+    }
+}
+
+impl From<users::Error> for Error {
+    fn from(error: users::Error) -> Self {
+        use users::Error as E;
+        let told = error.to_string();
+        match error {
+            E::Store(error) => error.into(),
+            E::UserInUse => Self::bad("M_USER_IN_USE", told),
+            E::InvalidUsername(_) => Self::bad("M_INVALID_USERNAME", told),
+            E::Exclusive => Self::bad("M_EXCLUSIVE", told),
+            E::WeakPassword(_) => Self::bad("M_WEAK_PASSWORD", told),
+            E::Forbidden(refusal) => refused(refusal, told),
+            E::Deactivated => Self::new(StatusCode::FORBIDDEN, "M_USER_DEACTIVATED", told),
+            E::UnknownToken { soft } => Self::unknown_token(soft),
+            // CS "User-interactive authentication": the client has to begin again, and the endpoint exists.
+            E::NotFound(users::What::UiaSession) => Self::bad("M_UNKNOWN", told),
+            E::NotFound(_) => Self::not_found(told),
+            E::WrongVersion { current } => {
+                Self::new(StatusCode::FORBIDDEN, "M_WRONG_ROOM_KEYS_VERSION", told)
+                    .with("current_version", current)
+            }
+            E::InvalidParam(_) | E::KeyExists(_) | E::TooMany(_) => Self::invalid_param(told),
+            E::MissingParam(_) => Self::missing_param(told),
+            E::BadJson(_) => Self::bad_json(told),
+            E::InvalidSignature(_) => Self::bad("M_INVALID_SIGNATURE", told),
+            E::KeyTooLarge => Self::bad("M_KEY_TOO_LARGE", told),
+            E::ProfileTooLarge => Self::bad("M_PROFILE_TOO_LARGE", told),
+            E::TooLarge(_) => Self::too_large(told),
+            // CS "PUT /user/{userId}/account_data/{type}" names status and code.
+            E::ServerManaged(_) => Self::new(StatusCode::METHOD_NOT_ALLOWED, "M_BAD_JSON", told),
+            E::PushRule(error) => push_rule(error, told),
+            E::LimitExceeded { retry_after } => Self::limit_exceeded(retry_after),
+            E::Busy => Self::unavailable(told),
+            E::Hash(_) | E::Damaged(_) | E::Bug(_) => Self::internal(told),
+        }
+    }
+}
+
+fn refused(refusal: users::Refusal, told: String) -> Error {
+    use users::Refusal as R;
+    match refusal {
+        R::Password
+        | R::LoginToken
+        | R::RegistrationToken
+        | R::Mac
+        | R::NotYours
+        | R::OtherRequest => Error::forbidden(told),
+        R::KeyIsDevice => Error::invalid_param(told),
+    }
+}
+
+fn push_rule(error: users::RuleError, told: String) -> Error {
+    use users::RuleError as R;
+    match error {
+        R::ServerDefault | R::InvalidId | R::NextToServerDefault | R::Order | R::UnknownKind => {
+            Error::invalid_param(told)
+        }
+        R::UnknownNeighbour => Error::bad("M_UNKNOWN", told),
+    }
+}
+
+impl From<media::Error> for Error {
+    fn from(error: media::Error) -> Self {
+        use media::Error as E;
+        let told = error.to_string();
+        match error {
+            E::NotFound => Self::not_found(told),
+            E::NotYetUploaded => Self::new(StatusCode::GATEWAY_TIMEOUT, "M_NOT_YET_UPLOADED", told),
+            E::AlreadyUploaded => Self::new(StatusCode::CONFLICT, "M_CANNOT_OVERWRITE_MEDIA", told),
+            E::NotYours => Self::forbidden(told),
+            E::TooManyReserved => Self::limit_exceeded(Duration::from_secs(60)),
+            E::TooLarge(_) => Self::too_large(told),
+            E::BadAddress(_) | E::BadThumbnail(_) => Self::invalid_param(told),
+            E::NoThumbnail => Self::bad("M_UNKNOWN", told),
+            E::BrokenUpload(_) => Self::broken_off(),
+            E::File(error) if error.kind() == io::ErrorKind::StorageFull => {
+                Self::unavailable("the disk is full")
+            }
+            E::File(_) | E::Bug(_) => Self::internal(told),
+            E::Store(error) => error.into(),
         }
     }
 }
@@ -350,17 +431,13 @@ impl From<actions::Error> for Error {
             E::InvalidParameter(_) => Self::invalid_param(told),
             E::MissingParameter(_) => Self::missing_param(told),
             E::BadJson(_) => Self::bad_json(told),
-            E::UnsupportedRoomVersion(_) => {
-                Self::new(StatusCode::BAD_REQUEST, "M_UNSUPPORTED_ROOM_VERSION", told)
-            }
-            E::InvalidRoomState(_) => {
-                Self::new(StatusCode::BAD_REQUEST, "M_INVALID_ROOM_STATE", told)
-            }
-            E::AliasTaken(_) => Self::new(StatusCode::BAD_REQUEST, "M_ROOM_IN_USE", told),
-            E::BadAlias(_) => Self::new(StatusCode::BAD_REQUEST, "M_BAD_ALIAS", told),
+            E::UnsupportedRoomVersion(_) => Self::bad("M_UNSUPPORTED_ROOM_VERSION", told),
+            E::InvalidRoomState(_) => Self::bad("M_INVALID_ROOM_STATE", told),
+            E::AliasTaken(_) => Self::bad("M_ROOM_IN_USE", told),
+            E::BadAlias(_) => Self::bad("M_BAD_ALIAS", told),
             E::NotFound(_) => Self::not_found(told),
             E::TooLarge(_) => Self::too_large(told),
-            E::StillInRoom(_) => Self::new(StatusCode::BAD_REQUEST, "M_UNKNOWN", told),
+            E::StillInRoom(_) => Self::bad("M_UNKNOWN", told),
             E::Bug(_) => Self::internal(told),
         }
     }

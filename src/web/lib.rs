@@ -18,7 +18,7 @@
 //! | part | is |
 //! |---|---|
 //! | [`Matrix<Request>`] | the request as ruma types it; names the endpoint: method, and every path it has or had |
-//! | [`Authed`] | who asks; refuses a missing or bad token, locked accounts and guests |
+//! | [`Authed`] | who asks, a [`users::Identity`]; refuses a missing or bad token, locked accounts and guests |
 //! | [`Guest`] | the same, guests welcome; [`Locked`]: locked accounts too (log out) |
 //! | `Option<Authed>` | who asks, if they say so |
 //! | `App` | the state, which implements [`Site`] |
@@ -60,7 +60,7 @@ mod trace;
 mod tests;
 
 pub use answer::{Answer, JsonBytes, Plain, Reply};
-pub use auth::{Authed, Guest, Identity, Locked, Need, Sessions};
+pub use auth::{Authed, Guest, Locked, Need};
 pub use body::{Json, Matrix, Upload};
 pub use errors::Error;
 pub use handler::{Endpoint, Handler};

@@ -8,7 +8,9 @@ use axum::extract::RawPathParams;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Uri, request};
 
-use crate::auth::{self, Authed, Guest, Identity, Locked, Need};
+use users::Identity;
+
+use crate::auth::{self, Authed, Guest, Locked, Need};
 use crate::errors::Error;
 use crate::handler::Endpoint;
 use crate::site::Site;

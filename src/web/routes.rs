@@ -12,6 +12,7 @@ use axum::routing::{MethodFilter, on};
 use base::supervise::Panicked;
 use bytes::Bytes;
 use futures_util::FutureExt;
+use http::header::USER_AGENT;
 use http::{Method, Request, request};
 use tracing::Instrument;
 
@@ -255,7 +256,7 @@ async fn receive(web: &Web, request: Request<Body>, rules: Rules) -> Result<Inco
     let (mut parts, body) = request.into_parts();
     let inner = &web.inner;
     let address = inner.limits.address(&parts);
-    let who = match auth::admit(&*inner.sessions, &parts, rules.need).await {
+    let who = match auth::admit(&inner.users, &parts, rules.need).await {
         Ok(who) => who,
         Err(error) => {
             // Guessing tokens counts as well.
@@ -268,6 +269,13 @@ async fn receive(web: &Web, request: Request<Body>, rules: Rules) -> Result<Inco
         who.as_deref().map(|who| &*who.user_id),
         address,
     )?;
+    if let Some(who) = &who {
+        let agent = parts
+            .headers
+            .get(USER_AGENT)
+            .and_then(|agent| agent.to_str().ok());
+        inner.users.note_seen(who, address, agent);
+    }
     let args = if rules.path.contains('{') {
         arguments(&mut parts).await?
     } else {

