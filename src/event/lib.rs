@@ -17,6 +17,8 @@ pub mod push;
 pub mod redact;
 pub mod rules;
 pub mod sign;
+#[cfg(test)]
+mod testing;
 mod unchecked;
 
 pub use auth::{Verdict, judge};

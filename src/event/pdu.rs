@@ -339,3 +339,6 @@ fn read_links(list: &str) -> Box<[OwnedEventId]> {
         .filter_map(|id| EventId::parse(id).ok())
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

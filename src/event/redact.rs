@@ -105,3 +105,6 @@ fn write_member(content: &Object<'_>, rules: &RedactionRules, out: &mut String) 
     invite.write_some(out, |key| key == "signed");
     out.push('}');
 }
+
+#[cfg(test)]
+mod tests;

@@ -335,3 +335,6 @@ const REDACTION_V11: RedactionRules = RedactionRules {
     redacts_in_content: true,
     ..REDACTION_V9
 };
+
+#[cfg(test)]
+mod tests;

@@ -117,6 +117,8 @@ fn naive(pattern: &[char], text: &[char]) -> bool {
 }
 
 proptest! {
+    #![proptest_config(crate::testing::unrecorded())]
+
     #[test]
     fn an_acl_matches_as_the_plain_way_does(
         allow in proptest::collection::vec("[ab.*?A]{0,8}", 0..4),

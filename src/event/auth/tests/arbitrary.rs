@@ -135,6 +135,8 @@ fn turned(pdu: &Pdu) -> Pdu {
 }
 
 proptest! {
+    #![proptest_config(crate::testing::unrecorded())]
+
     #[test]
     fn every_event_gets_a_verdict_whatever_order_its_maps_have(
         version in proptest::sample::select(ALL.to_vec()),
