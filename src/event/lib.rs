@@ -4,6 +4,10 @@
 //! An event from here is a [`Draft`] that is filled, hashed and signed into a [`Pdu`]. [`auth::judge`] says whether a PDU is
 //! allowed in a state. What a room version changes stands in [`rules`] and nowhere else.
 
+// What tests share with integration tests and benches calls the crate by its name.
+#[cfg(test)]
+extern crate self as event;
+
 pub mod acl;
 pub mod auth;
 pub mod canonical;
@@ -15,6 +19,7 @@ pub mod limits;
 pub mod pdu;
 pub mod push;
 pub mod redact;
+pub mod resolve;
 pub mod rules;
 pub mod sign;
 #[cfg(test)]

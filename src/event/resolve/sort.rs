@@ -1,0 +1,220 @@
+//! The two orders of resolution 2 and 2.1: reverse topological power ordering, and mainline ordering.
+
+use super::Source;
+use super::desk::Desk;
+use super::mutation::{Mutation, on};
+use crate::Pdu;
+use crate::auth::levels::{Level, PowerLevels};
+use ruma::{OwnedEventId, OwnedUserId};
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, HashSet};
+
+/// What is remembered of an event while it is being sorted.
+pub(super) struct Entry<Id> {
+    pub(super) id: Id,
+    sender: OwnedUserId,
+    timestamp: i64,
+    event_id: OwnedEventId,
+}
+
+impl<Id> Entry<Id> {
+    pub(super) fn new(id: Id, pdu: &Pdu) -> Self {
+        Self {
+            id,
+            sender: pdu.sender().to_owned(),
+            timestamp: pdu.timestamp(),
+            event_id: pdu.event_id().to_owned(),
+        }
+    }
+}
+
+/// Puts power events in order: those they stand on first, then the greater power, the earlier time, the smaller id.
+pub(super) fn by_power<S: Source>(
+    desk: &mut Desk<'_, S>,
+    entries: Vec<Entry<S::Id>>,
+) -> Result<Vec<S::Id>, S::Error> {
+    let levels = sender_levels(desk, &entries)?;
+    let mut entries: Vec<_> = entries.into_iter().zip(levels).collect();
+    entries.sort_unstable_by(|(a, a_level), (b, b_level)| {
+        let power = flip(Mutation::PowerReversed, b_level.cmp(a_level));
+        let power = if on(Mutation::PowerIgnored) {
+            std::cmp::Ordering::Equal
+        } else {
+            power
+        };
+        power
+            .then_with(|| flip(Mutation::PowerTimeReversed, a.timestamp.cmp(&b.timestamp)))
+            .then_with(|| flip(Mutation::PowerIdReversed, a.event_id.cmp(&b.event_id)))
+    });
+    let sorted: Vec<_> = entries.into_iter().map(|(entry, _)| entry.id).collect();
+    if on(Mutation::TopologyIgnored) {
+        return Ok(sorted);
+    }
+    topological(desk, &sorted)
+}
+
+/// Kahn's algorithm over events that are already in the order to prefer; so a place in the list is all the heap has to compare.
+fn topological<S: Source>(
+    desk: &mut Desk<'_, S>,
+    preferred: &[S::Id],
+) -> Result<Vec<S::Id>, S::Error> {
+    let index: HashMap<_, _> = preferred
+        .iter()
+        .enumerate()
+        .map(|(at, id)| (*id, at))
+        .collect();
+    let mut followers: Vec<Vec<usize>> = vec![Vec::new(); preferred.len()];
+    let mut waiting = vec![0_usize; preferred.len()];
+    for (at, id) in preferred.iter().enumerate() {
+        for behind in desk.behind(*id)?.iter().filter_map(|id| index.get(id)) {
+            if let (Some(list), Some(count)) = (followers.get_mut(*behind), waiting.get_mut(at)) {
+                list.push(at);
+                *count += 1;
+            }
+        }
+    }
+    let mut ready: BinaryHeap<_> = waiting
+        .iter()
+        .enumerate()
+        .filter(|(_, count)| **count == 0)
+        .map(|(at, _)| Reverse(at))
+        .collect();
+    let mut sorted = Vec::with_capacity(preferred.len());
+    while let Some(Reverse(at)) = ready.pop() {
+        sorted.extend(preferred.get(at));
+        for follower in followers
+            .get_mut(at)
+            .map(std::mem::take)
+            .unwrap_or_default()
+        {
+            if let Some(count) = waiting.get_mut(follower) {
+                *count -= 1;
+                if *count == 0 {
+                    ready.push(Reverse(follower));
+                }
+            }
+        }
+    }
+    Ok(sorted)
+}
+
+/// The level of each event's sender according to the event's own auth events. Events with the same power levels are done together, so each
+/// power-levels event is read once.
+fn sender_levels<S: Source>(
+    desk: &mut Desk<'_, S>,
+    entries: &[Entry<S::Id>],
+) -> Result<Vec<Level>, S::Error> {
+    let mut groups: HashMap<Option<S::Id>, Vec<usize>> = HashMap::new();
+    for (at, entry) in entries.iter().enumerate() {
+        groups
+            .entry(desk.levels_behind(entry.id)?)
+            .or_default()
+            .push(at);
+    }
+    let create = match desk.source.create()? {
+        Some(id) => desk.event(id)?,
+        None => None,
+    };
+    let mut levels = vec![Level::Int(0); entries.len()];
+    let Some(create) = create else {
+        return Ok(levels);
+    };
+    for (power_levels, members) in groups {
+        let power_levels = match power_levels {
+            Some(id) => desk.event(id)?,
+            None => None,
+        };
+        let view = PowerLevels::of(
+            power_levels.as_ref().map(|known| &known.pdu),
+            &create.pdu,
+            desk.rules,
+        );
+        for at in members {
+            if let (Some(level), Some(entry)) = (levels.get_mut(at), entries.get(at)) {
+                *level = view.user(&entry.sender);
+                if on(Mutation::CreatorsAreMortal) && *level == Level::Infinite {
+                    *level = Level::Int(0);
+                }
+            }
+        }
+    }
+    Ok(levels)
+}
+
+/// Puts events in the order of the power levels they were sent under, as these stand in the mainline of the given ones: older first, then earlier
+/// time, then smaller id.
+pub(super) fn by_mainline<S: Source>(
+    desk: &mut Desk<'_, S>,
+    entries: Vec<Entry<S::Id>>,
+    power_levels: Option<S::Id>,
+) -> Result<Vec<S::Id>, S::Error> {
+    let mut mainline = Mainline::of(desk, power_levels)?;
+    let mut sorted = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let position = if on(Mutation::MainlineIgnored) {
+            0
+        } else {
+            mainline.position(desk, entry.id)?
+        };
+        sorted.push((position, entry));
+    }
+    sorted.sort_unstable_by(|(a_position, a), (b_position, b)| {
+        flip(Mutation::MainlineReversed, b_position.cmp(a_position))
+            .then_with(|| {
+                flip(
+                    Mutation::MainlineTimeReversed,
+                    a.timestamp.cmp(&b.timestamp),
+                )
+            })
+            .then_with(|| flip(Mutation::MainlineIdReversed, a.event_id.cmp(&b.event_id)))
+    });
+    Ok(sorted.into_iter().map(|(_, entry)| entry.id).collect())
+}
+
+/// The position of power-levels events: 0 is where the mainline begins. Off it, that of the first one behind which is on it; without one, the greatest.
+struct Mainline<Id>(HashMap<Id, usize>);
+
+impl<Id: Copy + Eq + std::hash::Hash> Mainline<Id> {
+    const NOWHERE: usize = usize::MAX;
+
+    fn of<S: Source<Id = Id>>(
+        desk: &mut Desk<'_, S>,
+        power_levels: Option<Id>,
+    ) -> Result<Self, S::Error> {
+        let mut positions = HashMap::new();
+        let mut next = power_levels;
+        while let Some(id) = next
+            && !positions.contains_key(&id)
+        {
+            positions.insert(id, positions.len());
+            next = desk.levels_behind(id)?;
+        }
+        Ok(Self(positions))
+    }
+
+    fn position<S: Source<Id = Id>>(
+        &mut self,
+        desk: &mut Desk<'_, S>,
+        id: Id,
+    ) -> Result<usize, S::Error> {
+        let mut passed = HashSet::new();
+        let mut next = desk.levels_behind(id)?;
+        let mut position = Self::NOWHERE;
+        while let Some(id) = next {
+            if let Some(known) = self.0.get(&id) {
+                position = *known;
+                break;
+            }
+            if !passed.insert(id) {
+                break;
+            }
+            next = desk.levels_behind(id)?;
+        }
+        self.0.extend(passed.into_iter().map(|id| (id, position)));
+        Ok(position)
+    }
+}
+
+fn flip(mutation: Mutation, order: std::cmp::Ordering) -> std::cmp::Ordering {
+    if on(mutation) { order.reverse() } else { order }
+}

@@ -1,0 +1,83 @@
+//! Proof that the stored cases notice mistakes. Resolution against other implementations is in `tests/differential.rs`.
+
+#[path = "../tests/common/mod.rs"]
+mod common;
+
+use super::mutation::{self, Mutation};
+use common::dag::{self, Dag, readable};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+/// Cases of the oracle's protocol, each with the answer that other implementations gave as well.
+const CASES: &str = include_str!("../tests/cases/resolve.jsonl");
+
+fn cases() -> impl Iterator<Item = (Dag, Vec<String>)> {
+    CASES.lines().map(|line| {
+        let case: Value = serde_json::from_str(line).unwrap();
+        let mut expected: Vec<String> = serde_json::from_value(case["state"].clone()).unwrap();
+        expected.sort();
+        (Dag::from_case(&case), expected)
+    })
+}
+
+fn answer(dag: &Dag) -> Vec<String> {
+    let mut ids: Vec<_> = dag.resolve().into_values().map(String::from).collect();
+    ids.sort();
+    ids
+}
+
+#[test]
+fn stored_cases_hold() {
+    for (at, (dag, expected)) in cases().enumerate() {
+        assert_eq!(answer(&dag), expected, "case {at}");
+    }
+}
+
+/// Threat 15: whoever breaks the resolver in one of these ways hears of it.
+#[test]
+fn t15_every_mistake_is_noticed() {
+    let cases: Vec<_> = cases().collect();
+    let unnoticed: Vec<_> = mutation::ALL
+        .into_iter()
+        .filter(|mistake| {
+            mutation::with(*mistake, || cases.iter().all(|(dag, expected)| answer(dag) == *expected))
+        })
+        .collect();
+    assert!(unnoticed.is_empty(), "no stored case notices {unnoticed:?}");
+}
+
+/// Looks for rooms that notice mistakes, and writes the fewest and smallest that notice all of them.
+#[test]
+#[ignore = "writes tests/cases/resolve.jsonl anew; run it when a mutation is added"]
+fn hunt() {
+    let mut found: Vec<(Value, BTreeSet<String>)> = Vec::new();
+    for rules in crate::Rules::all() {
+        for seed in 0..3_000 {
+            let dag = dag::generate(rules, seed + 77_000_000);
+            if dag.events.len() > 32 {
+                continue;
+            }
+            let truth = readable(&dag.resolve());
+            let notices = |mistake: &Mutation| mutation::with(*mistake, || readable(&dag.resolve()) != truth);
+            let noticed: BTreeSet<_> = mutation::ALL.iter().filter(|it| notices(it)).map(|it| format!("{it:?}")).collect();
+            if !noticed.is_empty() {
+                let mut case = dag.to_case();
+                case["state"] = json!(answer(&dag));
+                found.push((case, noticed));
+            }
+        }
+    }
+    let mut missing: BTreeSet<_> = mutation::ALL.iter().map(|it| format!("{it:?}")).collect();
+    let mut lines = String::new();
+    while let Some((case, noticed)) = found
+        .iter()
+        .filter(|(_, noticed)| !noticed.is_disjoint(&missing))
+        .max_by_key(|(case, noticed)| noticed.intersection(&missing).count() * 400_000 / case.to_string().len())
+    {
+        missing.retain(|mistake| !noticed.contains(mistake));
+        lines.push_str(&case.to_string());
+        lines.push('\n');
+    }
+    std::fs::write("tests/cases/resolve.jsonl", lines).unwrap();
+    assert!(missing.is_empty(), "no room notices {missing:?}");
+}

@@ -1,0 +1,145 @@
+//! State resolution 1 (room version 1, *State resolution*): by type, depth, and the SHA-1 of the event id.
+
+use super::desk::{Desk, Standing};
+use super::mutation::{Mutation, on};
+use super::{Conflicts, Pair, Source};
+use crate::Pdu;
+use sha1::{Digest as _, Sha1};
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+/// The candidates of one key.
+struct Conflict<'c, Id> {
+    event_type: &'c str,
+    state_key: &'c str,
+    candidates: Vec<(Id, Pdu)>,
+}
+
+pub(super) fn resolve<S: Source>(
+    mut desk: Desk<'_, S>,
+    conflicts: &Conflicts<S::Id>,
+) -> Result<BTreeMap<Pair, S::Id>, S::Error> {
+    let mut state = Standing::over_agreed(conflicts);
+    let mut passes: [Vec<Conflict<'_, S::Id>>; 4] = Default::default();
+    for (event_type, state_key, ids) in conflicts.rows() {
+        // A key that only some states have is no conflict here: the others just lack it.
+        if let [only] = ids.as_slice() {
+            state.put(event_type, state_key, *only);
+            continue;
+        }
+        let conflict = Conflict {
+            event_type,
+            state_key,
+            candidates: candidates(&mut desk, &ids)?,
+        };
+        if let Some(pass) = passes.get_mut(pass_of(event_type, state_key)) {
+            pass.push(conflict);
+        }
+    }
+    let [levels, join_rules, members, others] = passes;
+    for pass in [levels, join_rules, members] {
+        settle(&mut desk, &mut state, &pass, stepwise)?;
+    }
+    settle(&mut desk, &mut state, &others, newest_allowed)?;
+    state.into_resolved(desk.source)
+}
+
+fn pass_of(event_type: &str, state_key: &str) -> usize {
+    match (event_type, state_key) {
+        ("m.room.power_levels", "") if on(Mutation::LevelsNotFirst) => 2,
+        ("m.room.power_levels", "") => 0,
+        ("m.room.join_rules", _) => 1,
+        ("m.room.member", _) if on(Mutation::MembersNotBeforeOthers) => 3,
+        ("m.room.member", _) => 2,
+        _ => 3,
+    }
+}
+
+/// The events for a key, by ascending depth and then descending hash.
+fn candidates<S: Source>(
+    desk: &mut Desk<'_, S>,
+    ids: &[S::Id],
+) -> Result<Vec<(S::Id, Pdu)>, S::Error> {
+    let mut candidates = Vec::with_capacity(ids.len());
+    for id in ids {
+        candidates.extend(desk.event(*id)?.map(|known| (*id, known.pdu)));
+    }
+    candidates.sort_by_cached_key(|(_, pdu)| {
+        let mut hash = <[u8; 20]>::from(Sha1::digest(pdu.event_id().as_bytes()));
+        if on(Mutation::HashReversed) {
+            hash.iter_mut().for_each(|byte| *byte = !*byte);
+        }
+        let depth = if on(Mutation::DepthReversed) {
+            u64::MAX - pdu.depth()
+        } else {
+            pdu.depth()
+        };
+        (depth, Reverse(hash))
+    });
+    Ok(candidates)
+}
+
+/// How one key is settled.
+type Method<S> = fn(
+    &mut Desk<'_, S>,
+    &mut Standing<'_, <S as Source>::Id>,
+    &Conflict<'_, <S as Source>::Id>,
+) -> Result<Option<<S as Source>::Id>, <S as Source>::Error>;
+
+/// Settles the keys of a pass. None sees the outcome of another of the same pass.
+fn settle<S: Source>(
+    desk: &mut Desk<'_, S>,
+    state: &mut Standing<'_, S::Id>,
+    pass: &[Conflict<'_, S::Id>],
+    method: Method<S>,
+) -> Result<(), S::Error> {
+    let mut outcome = Vec::with_capacity(pass.len());
+    for conflict in pass {
+        outcome.push((conflict, method(desk, state, conflict)?));
+        state.take(conflict.event_type, conflict.state_key);
+    }
+    for (conflict, id) in outcome {
+        if let Some(id) = id {
+            state.put(conflict.event_type, conflict.state_key, id);
+        }
+    }
+    Ok(())
+}
+
+/// From the oldest on, as long as each is allowed after the one before.
+fn stepwise<S: Source>(
+    desk: &mut Desk<'_, S>,
+    state: &mut Standing<'_, S::Id>,
+    conflict: &Conflict<'_, S::Id>,
+) -> Result<Option<S::Id>, S::Error> {
+    let mut standing = None;
+    for (id, pdu) in &conflict.candidates {
+        if standing.is_some() && !desk.is_allowed(*id, pdu, state, false)? {
+            if on(Mutation::DenialSkipsOne) {
+                continue;
+            }
+            break;
+        }
+        state.put(conflict.event_type, conflict.state_key, *id);
+        standing = Some(*id);
+    }
+    Ok(standing)
+}
+
+/// The newest that is allowed; if none is, the oldest.
+fn newest_allowed<S: Source>(
+    desk: &mut Desk<'_, S>,
+    state: &mut Standing<'_, S::Id>,
+    conflict: &Conflict<'_, S::Id>,
+) -> Result<Option<S::Id>, S::Error> {
+    for (id, pdu) in conflict.candidates.iter().rev() {
+        if on(Mutation::OthersUnchecked) || desk.is_allowed(*id, pdu, state, false)? {
+            return Ok(Some(*id));
+        }
+    }
+    Ok(conflict
+        .candidates
+        .first()
+        .map(|(id, _)| *id)
+        .filter(|_| !on(Mutation::LastResortMissing)))
+}

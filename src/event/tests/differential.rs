@@ -1,0 +1,157 @@
+//! Resolution against other implementations of it, over rooms made up at random.
+//!
+//! `MYELIN_DAGS` says how many rooms per version; the run before a release makes 20,000 of them.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "tests"
+)]
+
+mod common;
+
+use common::dag::{self, Dag, readable};
+use common::oracle::Oracle;
+use common::slow;
+use event::Rules;
+use event::resolve::{self, StateMap};
+use event::rules::Resolution;
+use rand::rngs::SmallRng;
+use rand::seq::SliceRandom as _;
+use rand::{RngExt as _, SeedableRng as _};
+
+fn rooms() -> u64 {
+    std::env::var("MYELIN_DAGS")
+        .ok()
+        .and_then(|rooms| rooms.parse().ok())
+        .unwrap_or(500)
+}
+
+fn check_version(version: &str) {
+    let rules = Rules::named(version).unwrap();
+    let (mut different, mut conflicting, mut explained) = (Vec::new(), 0, 0);
+    for seed in 0..rooms() {
+        // Other rooms for each version, so that the versions together see more of them.
+        let seed = seed + 1_000_000 * version.parse::<u64>().unwrap();
+        let dag = dag::generate(rules, seed);
+        conflicting += u64::from(dag.states.iter().any(|state| *state != dag.states[0]));
+        let ours = dag.resolve();
+        let theirs = if rules.resolution == Resolution::V1 {
+            slow::resolve(&dag)
+        } else {
+            Oracle::of(&dag).resolve().unwrap()
+        };
+        if ours != theirs && is_without_join_rules(&dag) {
+            explained += 1;
+        } else if ours != theirs {
+            different.push(seed);
+            report(&dag, seed, &ours, &theirs);
+        }
+    }
+    println!(
+        "version {version}: {} rooms, {explained} of them differ for lack of join rules",
+        rooms()
+    );
+    assert!(
+        explained * 20 < rooms(),
+        "{explained} rooms differ for lack of join rules"
+    );
+    assert!(
+        conflicting * 10 > rooms() * 9,
+        "most rooms have something to resolve: {conflicting} of {}",
+        rooms()
+    );
+    assert!(
+        different.is_empty(),
+        "version {version}: {} of {} rooms differ: {different:?}",
+        different.len(),
+        rooms()
+    );
+}
+
+/// The one difference that is explained: without `m.room.join_rules`, which means `invite` to us and to others, `ruma` refuses every join, even that of
+/// a member who only changes a name.
+fn is_without_join_rules(dag: &Dag) -> bool {
+    let join_rules = ("m.room.join_rules".to_owned(), String::new());
+    dag.states
+        .iter()
+        .any(|state| !state.contains_key(&join_rules))
+}
+
+fn report(dag: &Dag, seed: u64, ours: &StateMap, theirs: &StateMap) {
+    let (ours, theirs) = (readable(ours), readable(theirs));
+    println!("room {seed} of version {}", dag.rules.version);
+    ours.iter()
+        .filter(|line| !theirs.contains(line))
+        .for_each(|line| println!("  ours   {line}"));
+    theirs
+        .iter()
+        .filter(|line| !ours.contains(line))
+        .for_each(|line| println!("  theirs {line}"));
+}
+
+macro_rules! versions {
+    ($($name:ident $version:literal)*) => { $(
+        #[test]
+        fn $name() {
+            check_version($version);
+        }
+    )* };
+}
+
+versions! {
+    version_1_as_the_slow_model "1"
+    version_2_as_ruma "2"
+    version_3_as_ruma "3"
+    version_4_as_ruma "4"
+    version_5_as_ruma "5"
+    version_6_as_ruma "6"
+    version_7_as_ruma "7"
+    version_8_as_ruma "8"
+    version_9_as_ruma "9"
+    version_10_as_ruma "10"
+    version_11_as_ruma "11"
+    version_12_as_ruma "12"
+}
+
+/// The order of the states, states given twice, and the order of anything in a map change nothing.
+#[test]
+fn order_does_not_matter() {
+    let mut random = SmallRng::seed_from_u64(7);
+    for version in ["1", "2", "6", "10", "12"] {
+        for seed in 0..100 {
+            let mut dag = dag::generate(Rules::named(version).unwrap(), seed);
+            let expected = dag.resolve();
+            for _ in 0..3 {
+                dag.states.shuffle(&mut random);
+                let again = dag.states[random.random_range(0..dag.states.len())].clone();
+                dag.states = dag
+                    .states
+                    .iter()
+                    .cloned()
+                    .chain([again])
+                    .map(|state| state.into_iter().collect())
+                    .collect();
+                assert_eq!(
+                    readable(&dag.resolve()),
+                    readable(&expected),
+                    "room {seed} of version {version}"
+                );
+            }
+        }
+    }
+}
+
+/// One state is its own resolution, and so are equal ones.
+#[test]
+fn equal_states_stay() {
+    let dag = dag::generate(Rules::newest(), 3);
+    for state in &dag.states {
+        let states = vec![state.clone(); 3];
+        assert_eq!(
+            resolve::resolve_sets(dag.rules, &states, |id| dag.find(id)),
+            *state
+        );
+    }
+}
