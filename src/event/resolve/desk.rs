@@ -103,13 +103,7 @@ impl<'s, S: Source> Desk<'s, S> {
         state: &Standing<'_, S::Id>,
         helped: bool,
     ) -> Result<bool, S::Error> {
-        let wanted = auth::auth_types(
-            self.rules,
-            pdu.event_type(),
-            pdu.sender(),
-            pdu.state_key(),
-            pdu.content(),
-        );
+        let wanted = auth::auth_types_of(self.rules, pdu);
         let mut own = Vec::new();
         if helped && !on(Mutation::OnlyResolvedAuthEvents) {
             for auth in self.behind(id)? {

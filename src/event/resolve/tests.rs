@@ -40,7 +40,9 @@ fn t15_every_mistake_is_noticed() {
     let unnoticed: Vec<_> = mutation::ALL
         .into_iter()
         .filter(|mistake| {
-            mutation::with(*mistake, || cases.iter().all(|(dag, expected)| answer(dag) == *expected))
+            mutation::with(*mistake, || {
+                cases.iter().all(|(dag, expected)| answer(dag) == *expected)
+            })
         })
         .collect();
     assert!(unnoticed.is_empty(), "no stored case notices {unnoticed:?}");
@@ -58,8 +60,13 @@ fn hunt() {
                 continue;
             }
             let truth = readable(&dag.resolve());
-            let notices = |mistake: &Mutation| mutation::with(*mistake, || readable(&dag.resolve()) != truth);
-            let noticed: BTreeSet<_> = mutation::ALL.iter().filter(|it| notices(it)).map(|it| format!("{it:?}")).collect();
+            let notices =
+                |mistake: &Mutation| mutation::with(*mistake, || readable(&dag.resolve()) != truth);
+            let noticed: BTreeSet<_> = mutation::ALL
+                .iter()
+                .filter(|it| notices(it))
+                .map(|it| format!("{it:?}"))
+                .collect();
             if !noticed.is_empty() {
                 let mut case = dag.to_case();
                 case["state"] = json!(answer(&dag));
@@ -72,7 +79,9 @@ fn hunt() {
     while let Some((case, noticed)) = found
         .iter()
         .filter(|(_, noticed)| !noticed.is_disjoint(&missing))
-        .max_by_key(|(case, noticed)| noticed.intersection(&missing).count() * 400_000 / case.to_string().len())
+        .max_by_key(|(case, noticed)| {
+            noticed.intersection(&missing).count() * 400_000 / case.to_string().len()
+        })
     {
         missing.retain(|mistake| !noticed.contains(mistake));
         lines.push_str(&case.to_string());
