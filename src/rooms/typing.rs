@@ -92,6 +92,13 @@ impl Typing {
         changed.map(|(room, _)| *room).collect()
     }
 
+    /// The rooms in which somebody is typing.
+    pub fn active(&self) -> Vec<RoomNo> {
+        let rooms = self.lock();
+        let active = rooms.iter().filter(|(_, typists)| !typists.users.is_empty());
+        active.map(|(room, _)| *room).collect()
+    }
+
     /// The present version.
     pub fn version(&self) -> u64 {
         *self.version.borrow()

@@ -57,6 +57,11 @@ pub fn get(
     }
 }
 
+/// When a piece of account data last changed, if ever.
+pub fn changed_at(s: &Snapshot, user: UserNo, room: Option<RoomNo>, kind: &str) -> Result<Option<Pos>, Error> {
+    Ok(s.get(ACCOUNT_DATA, &(user, room, kind))?.map(|row| row.pos))
+}
+
 /// Everything there is for a room, or for the account as a whole; what was deleted is left out.
 pub fn all(s: &Snapshot, user: UserNo, room: Option<RoomNo>) -> Result<Vec<Piece>, Error> {
     let mut pieces = Vec::new();
