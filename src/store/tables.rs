@@ -353,7 +353,10 @@ const MEDIA_TABLES: &[Spec] = &[
 
 // ── sync ──
 
-const SYNC: &[Spec] = &[];
+/// user, room → what has been counted as unread, so that nobody counts from the beginning after a restart.
+pub const UNREAD: Table<(UserNo, RoomNo), rows::sync::UnreadRow> = table("unread", Hint::Point);
+
+const SYNC: &[Spec] = &[UNREAD.spec()];
 
 // ── house ──
 
