@@ -1,0 +1,403 @@
+//! A room in an answer: one that the user is in, or one that they have left.
+
+use std::sync::Arc;
+
+use rooms::members::Standing;
+use rooms::state::At;
+use rooms::visibility;
+use rooms::{Stored, receipts};
+use ruma::RoomId;
+use store::{Pos, RoomNo};
+
+use super::answer::{Builder, write_account_data};
+use crate::bells::RoomMarks;
+use crate::client_form::{self, Form, Stay};
+use crate::delta::{self, Known, Members, Moments, StateAt};
+use crate::ephemeral;
+use crate::error::Result;
+use crate::filter::Lazy;
+use crate::json::Writer;
+use crate::members::{self, Summary};
+use crate::token::Place;
+use crate::unread::{Counts, RoomUnread, Rules};
+use crate::window::{self, Keep, Window};
+
+/// A timeline, and the state beside it.
+struct Told {
+    window: Window,
+    state: Vec<Arc<Stored>>,
+    /// Whether what the room is called after may have changed.
+    renames: bool,
+}
+
+impl Builder<'_> {
+    // ── rooms the user is in ──
+
+    pub(super) fn joined(&mut self, room: RoomNo, room_id: &RoomId, standing: &Standing) -> Result<()> {
+        let since = self.since.map(|since| since.pos);
+        let is_entered = since.is_some_and(|since| standing.joined_at.is_none_or(|at| at > since));
+        // Where the client knows the room from.
+        let from = since.filter(|_| !is_entered);
+        let marks = self.room_marks(room);
+        let is_whole = from.is_none() || self.ask.full_state;
+        let quiet = marks.is_some_and(|marks| marks == RoomMarks::default());
+        if quiet && !is_whole && !self.typing.is_due(room) && !self.room_data.contains_key(&room) {
+            return Ok(());
+        }
+        if is_entered {
+            self.moves.entered.push(room);
+        }
+        let told = self.timeline_of_joined(room, room_id, standing, from, is_entered, marks)?;
+        let mut out = Writer::with_capacity(1024);
+        out.any_key(room_id.as_str());
+        out.open();
+        let mut is_due = is_whole;
+        is_due |= self.write_told(&mut out, standing, &told, from)?;
+        is_due |= self.write_ephemeral(&mut out, room, room_id, from, marks)?;
+        is_due |= self.write_room_data(&mut out, room, room_id, from.is_none())?;
+        is_due |= self.has_read(room, from, marks)?;
+        if !is_due {
+            return Ok(());
+        }
+        if is_whole || told.renames {
+            let summary = Summary::of(&self.view, room, self.viewer.user)?;
+            out.key("summary");
+            summary.write(&self.view, &mut out)?;
+        }
+        self.write_unread(&mut out, room, standing)?;
+        out.close();
+        let section = &mut self.sections.join;
+        section.item();
+        section.raw(&out.into_text());
+        Ok(())
+    }
+
+    fn timeline_of_joined(
+        &mut self,
+        room: RoomNo,
+        room_id: &RoomId,
+        standing: &Standing,
+        from: Option<Pos>,
+        is_entered: bool,
+        marks: Option<RoomMarks>,
+    ) -> Result<Told> {
+        let is_silent = from.is_some() && marks.is_some_and(|marks| marks.event == Pos::ZERO);
+        let mut window = Window::empty(self.head());
+        if !is_silent {
+            let viewer = visibility::Viewer::new(self.view.s, room, Some(self.viewer.user))?;
+            let stay = standing.joined_at;
+            let sees = |event: &Stored| {
+                let is_in = event.pos().zip(stay).is_some_and(|(pos, stay)| pos >= stay);
+                Ok(is_in || viewer.sees(event)?)
+            };
+            window = self.window(room, room_id, (from.unwrap_or(Pos::ZERO), self.head()), sees)?;
+            // What the client may know of the room is from an earlier stay, with a gap behind it.
+            window.limited |= is_entered;
+        }
+        if from.is_some() && window.is_void() && !self.ask.full_state {
+            return Ok(Told { window, state: Vec::new(), renames: false });
+        }
+        let end = At::now(self.view.s, room)?;
+        let then = match from {
+            None => None,
+            Some(from) if window.limited || window.hidden => Some(At::position(self.view.s, room, from)?),
+            Some(_) => Some(window.events.first().map_or(end, |first| At::before(first))),
+        };
+        if let Some(then) = then {
+            self.moves.between(&self.view, &then, &end)?;
+        }
+        let known = match then {
+            Some(then) if !self.ask.full_state => Known::Then(then),
+            _ => Known::Nothing,
+        };
+        let moments = Moments::new(known, &window, end, true);
+        let state = self.state(room, room_id, &moments, &window)?;
+        let changed = window.events.iter().chain(&state).any(|event| members::changes_summary(event));
+        let renames = changed || window.limited || window.hidden;
+        Ok(Told { window, state, renames })
+    }
+
+    /// The newest events of a stretch that the user may see and wants to.
+    fn window(
+        &self,
+        room: RoomNo,
+        room_id: &RoomId,
+        stretch: (Pos, Pos),
+        sees: impl Fn(&Stored) -> Result<bool>,
+    ) -> Result<Window> {
+        let filter = &self.ask.filter.timeline;
+        let (has_room, everything) = (filter.has_room(room_id), filter.is_everything());
+        let mut keep = |event: &Stored| -> Result<Keep> {
+            if !sees(event)? {
+                return Ok(Keep::Unseen);
+            }
+            let wanted = has_room
+                && !self.viewer.ignores(event)
+                && (everything || filter.has_event(event));
+            Ok(if wanted { Keep::Yes } else { Keep::No })
+        };
+        window::newest(&self.view, room, stretch, filter.limit, &mut keep)
+    }
+
+    /// The state that goes with a timeline.
+    fn state(&self, room: RoomNo, room_id: &RoomId, moments: &Moments, window: &Window) -> Result<Vec<Arc<Stored>>> {
+        let at = self.ask.dialect.state_at();
+        let lazily = self.ask.filter.lazy != Lazy::No;
+        let members = if lazily { Members::Changed } else { Members::All };
+        let mut numbers = delta::delta(&self.view, room, moments, window, at, members)?;
+        if lazily {
+            let mut needed: Vec<store::UserNo> = members::senders(window).collect();
+            if matches!(moments.known, Known::Nothing) {
+                needed.push(self.viewer.user);
+                if moments.end_is_now {
+                    needed.extend(Summary::of(&self.view, room, self.viewer.user)?.heroes());
+                }
+            }
+            let known = self.known.as_ref().filter(|_| self.ask.filter.lazy == Lazy::Once);
+            let lacking = members::needed(&self.view, room, moments, moments.told(at), needed, known)?;
+            numbers.extend(lacking.into_iter().filter(|event| at == StateAt::End || !window.has(*event)));
+        }
+        let mut state = delta::read(&self.view, numbers)?;
+        let filter = &self.ask.filter.state;
+        if !filter.has_room(room_id) {
+            state.clear();
+        }
+        if !filter.is_everything() {
+            state.retain(|event| filter.has_event(event));
+        }
+        if let Some(known) = &self.known {
+            let told: Vec<&Stored> = window.events.iter().chain(&state).map(|event| &**event).collect();
+            members::note(&self.view, room, &told, known)?;
+        }
+        Ok(state)
+    }
+
+    /// Writes timeline and state; says whether there is anything in them.
+    fn write_told(
+        &self,
+        out: &mut Writer,
+        standing: &Standing,
+        told: &Told,
+        from: Option<Pos>,
+    ) -> Result<bool> {
+        let stay = Stay::of(self.view.s, &self.viewer, Some(standing))?;
+        let Told { window, state, .. } = told;
+        // Inside a sync the place tells the room; as servers exchange them, events name it themselves.
+        let form = Form { room_id: None, federation: self.ask.filter.federation_format };
+        let mut is_due = false;
+        let wants_state = self.ask.dialect.state_at() == StateAt::End;
+        if !state.is_empty() || wants_state {
+            out.key(self.ask.dialect.key());
+            out.open();
+            out.key("events");
+            out.open_list();
+            for event in state {
+                out.item();
+                client_form::write_one(&self.view, out, &self.viewer, &stay, event, None, form)?;
+            }
+            out.close_list();
+            out.close();
+            is_due |= !state.is_empty();
+        }
+        if !window.events.is_empty() || window.limited || from.is_none() {
+            out.key("timeline");
+            out.open();
+            out.key("events");
+            out.open_list();
+            client_form::write_all(&self.view, out, &self.viewer, &stay, &window.events, form)?;
+            out.close_list();
+            out.key("limited");
+            out.boolean(window.limited);
+            out.key("prev_batch");
+            out.string(&Place(window.from).to_string());
+            out.close();
+            is_due |= !window.events.is_empty() || window.limited;
+        }
+        Ok(is_due)
+    }
+
+    fn write_ephemeral(
+        &mut self,
+        out: &mut Writer,
+        room: RoomNo,
+        room_id: &RoomId,
+        from: Option<Pos>,
+        marks: Option<RoomMarks>,
+    ) -> Result<bool> {
+        let filter = &self.ask.filter.ephemeral;
+        if !filter.has_room(room_id) {
+            return Ok(false);
+        }
+        let mut list = Writer::default();
+        let moved = from.is_none() || marks.is_none_or(|marks| marks.receipt > Pos::ZERO);
+        if moved && filter.has_type("m.receipt") {
+            ephemeral::receipts(&self.view, &mut list, &self.viewer, room, from)?;
+        }
+        if filter.has_type("m.typing") && (self.typing.is_due(room) || from.is_none()) {
+            let users = self.sync.inner().rooms.typing().users(room);
+            // A client that comes anew believes nobody to be typing.
+            if !users.is_empty() || from.is_some() {
+                self.typing.somebody |= ephemeral::typing(&self.view, &mut list, &self.viewer, &users)?;
+                self.typing.told = true;
+            }
+        }
+        if list.len() == 0 {
+            return Ok(false);
+        }
+        out.key("ephemeral");
+        out.open();
+        out.key("events");
+        out.open_list();
+        out.raw(&list.into_text());
+        out.close_list();
+        out.close();
+        Ok(true)
+    }
+
+    fn write_room_data(&self, out: &mut Writer, room: RoomNo, room_id: &RoomId, is_new: bool) -> Result<bool> {
+        let filter = &self.ask.filter.room_data;
+        if !filter.has_room(room_id) {
+            return Ok(false);
+        }
+        let all;
+        let pieces = if is_new {
+            all = users::account_data::all(self.view.s, self.viewer.user, Some(room))?;
+            &all
+        } else {
+            match self.room_data.get(&room) {
+                Some(changed) => changed,
+                None => return Ok(false),
+            }
+        };
+        Ok(write_account_data(out, pieces.iter().filter(|piece| filter.has_type(&piece.kind))))
+    }
+
+    /// Whether the user has read something that the client is not told of by a receipt, so that the counts have to be told.
+    fn has_read(&self, room: RoomNo, from: Option<Pos>, marks: Option<RoomMarks>) -> Result<bool> {
+        let Some(from) = from.filter(|_| !self.ask.filter.ephemeral.has_type("m.receipt")) else { return Ok(false) };
+        if marks.is_some_and(|marks| marks.receipt == Pos::ZERO) {
+            return Ok(false);
+        }
+        let own = receipts::of_user(self.view.s, room, self.viewer.user)?;
+        Ok(own.iter().any(|receipt| receipt.pos > from))
+    }
+
+    fn write_unread(&mut self, out: &mut Writer, room: RoomNo, standing: &Standing) -> Result<()> {
+        let rules = match self.rules.take() {
+            Some(rules) => rules,
+            None => Rules::of(self.sync, self.view.s, self.viewer.user)?,
+        };
+        let unread = self.sync.count(&self.view, &self.viewer, &rules, room, standing)?;
+        self.rules = Some(rules);
+        let all = unread.all();
+        let main = if self.ask.filter.by_thread { unread.main() } else { all };
+        out.key("unread_notifications");
+        write_counts(out, main);
+        if self.ask.filter.by_thread {
+            self.write_threads(out, &unread)?;
+        }
+        out.key("org.matrix.msc2654.unread_count");
+        out.number(all.unread);
+        Ok(())
+    }
+
+    fn write_threads(&self, out: &mut Writer, unread: &RoomUnread) -> Result<()> {
+        let threads = unread.threads.iter().filter(|(_, counts)| counts.notify > 0);
+        let mut threads = threads.filter_map(|(thread, counts)| Some(((*thread)?, *counts))).peekable();
+        if threads.peek().is_none() {
+            return Ok(());
+        }
+        out.key("unread_thread_notifications");
+        out.open();
+        for (root, counts) in threads {
+            out.any_key(self.view.s.event_id(root)?.as_str());
+            write_counts(out, counts);
+        }
+        out.close();
+        Ok(())
+    }
+
+    // ── rooms the user has left ──
+
+    pub(super) fn left(&mut self, room: RoomNo, room_id: &RoomId, standing: &Standing) -> Result<()> {
+        let since = self.since.map(|since| since.pos);
+        // The stay that ended is of interest if the client does not know of its end yet.
+        let stay_end = standing.left_at.filter(|end| since.is_none_or(|since| *end > since));
+        let told = match stay_end {
+            Some(end) => self.timeline_of_left(room, room_id, standing, end)?,
+            None => self.farewell(standing)?,
+        };
+        if stay_end.is_some() {
+            self.moves.left.push(room);
+        }
+        let mut out = Writer::with_capacity(1024);
+        out.any_key(room_id.as_str());
+        out.open();
+        self.write_told(&mut out, standing, &told, None)?;
+        self.write_room_data(&mut out, room, room_id, since.is_none())?;
+        out.close();
+        let section = &mut self.sections.leave;
+        section.item();
+        section.raw(&out.into_text());
+        Ok(())
+    }
+
+    /// What the user saw up to the end of their stay, and the event that says how they stand to the room now.
+    fn timeline_of_left(&mut self, room: RoomNo, room_id: &RoomId, standing: &Standing, end: Pos) -> Result<Told> {
+        let since = self.since.map(|since| since.pos);
+        let viewer = visibility::Viewer::new(self.view.s, room, Some(self.viewer.user))?;
+        let sees = |event: &Stored| {
+            let is_own = event.no() == standing.event;
+            Ok(is_own || (event.pos().is_some_and(|pos| pos <= end) && viewer.sees(event)?))
+        };
+        let mut window = self.window(room, room_id, (since.unwrap_or(Pos::ZERO), standing.since), sees)?;
+        let then = since.map(|since| At::position(self.view.s, room, since)).transpose()?;
+        let was_in = match &then {
+            Some(then) => members::was_joined(&self.view, *then, &self.viewer.user_id)?,
+            None => false,
+        };
+        let known = match then.filter(|_| was_in && !self.ask.full_state) {
+            Some(then) => Known::Then(then),
+            None => {
+                window.limited |= since.is_some();
+                Known::Nothing
+            }
+        };
+        let end = At::position(self.view.s, room, end)?;
+        let moments = Moments::new(known, &window, end, false);
+        let mut state = self.state(room, room_id, &moments, &window)?;
+        self.add_own(standing, &mut state, &window)?;
+        Ok(Told { window, state, renames: false })
+    }
+
+    /// For somebody who was not in the room: the event alone that turned them away.
+    fn farewell(&self, standing: &Standing) -> Result<Told> {
+        let event = self.view.event(standing.event)?;
+        let from = standing.since.previous();
+        let window = Window { events: vec![event], limited: false, hidden: false, from };
+        let mut state = Vec::new();
+        self.add_own(standing, &mut state, &window)?;
+        Ok(Told { window, state, renames: false })
+    }
+
+    /// A client that takes no state from the timeline is told how its user stands to the room in the state.
+    fn add_own(&self, standing: &Standing, state: &mut Vec<Arc<Stored>>, window: &Window) -> Result<()> {
+        let is_told = match self.ask.dialect.state_at() {
+            StateAt::Start => window.has(standing.event),
+            StateAt::End => false,
+        };
+        if !is_told && !state.iter().any(|event| event.no() == standing.event) {
+            state.push(self.view.event(standing.event)?);
+        }
+        Ok(())
+    }
+}
+
+fn write_counts(out: &mut Writer, counts: Counts) {
+    out.open();
+    out.key("highlight_count");
+    out.number(counts.highlight);
+    out.key("notification_count");
+    out.number(counts.notify);
+    out.close();
+}

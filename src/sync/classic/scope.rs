@@ -1,0 +1,99 @@
+//! What has to be looked at to find out what changed: the marks of a bell, a stretch of the log, or everything.
+
+use store::{Change, Pos};
+
+use super::Ask;
+use crate::Sync;
+use crate::bells::{Listening, Marks, RoomMarks, UserMarks};
+use crate::ringer::of_one_user;
+
+/// Changes that are looked through, whosever they are.
+const STRETCH: usize = 512;
+
+/// What has to be looked at.
+#[derive(Debug)]
+pub(crate) enum Scope {
+    /// All rooms and all of the user's own.
+    Everything,
+    /// What is marked. Rooms that the user has nothing to do with may be among it.
+    Marked(Marks),
+}
+
+impl Scope {
+    /// What memory knows of the time from the token to `head`.
+    pub(crate) fn of(sync: &Sync, ask: &Ask, listening: &Listening, head: Pos) -> Self {
+        let Some(since) = ask.since(head) else { return Self::Everything };
+        // How far the bells have been rung comes first: what is rung for meanwhile is seen twice, and not never.
+        let rung = sync.inner().bells.rung();
+        let (mut marks, from) = match listening.marks(since.pos) {
+            Some(marks) => (marks, rung.max(since.pos)),
+            None => (Marks::default(), since.pos),
+        };
+        if from < head {
+            match sync.inner().store.recent_changes(from, head, STRETCH) {
+                Some(changes) if changes.len() < STRETCH => note_all(&mut marks, ask, &changes),
+                _ => return Self::Everything,
+            }
+        }
+        Self::Marked(marks)
+    }
+
+    /// Finds out more from the log on disk, if the time from the token to `head` is short.
+    pub(crate) fn narrow(self, sync: &Sync, ask: &Ask, head: Pos) -> crate::Result<Self> {
+        let Some(since) = ask.since(head) else { return Ok(self) };
+        let near = head.get() - since.pos.get() < STRETCH as u64;
+        if matches!(self, Self::Marked(_)) || !near {
+            return Ok(self);
+        }
+        let changes = sync.inner().store.changes(since.pos, head, STRETCH)?;
+        let mut marks = Marks::default();
+        note_all(&mut marks, ask, &changes);
+        Ok(Self::Marked(marks))
+    }
+
+    /// Whether it is so little that it is read in no time.
+    pub(crate) fn is_at_hand(&self, rooms: usize) -> bool {
+        matches!(self, Self::Marked(marks) if marks.rooms.len() <= rooms)
+    }
+
+    /// What is marked; nothing if everything is.
+    pub(crate) fn marks(&self) -> Option<&Marks> {
+        match self {
+            Self::Everything => None,
+            Self::Marked(marks) => Some(marks),
+        }
+    }
+}
+
+fn note_all(marks: &mut Marks, ask: &Ask, changes: &[(Pos, Change)]) {
+    for (pos, change) in changes {
+        note(marks, ask, *pos, change);
+    }
+}
+
+/// Marks what a change may mean for the one who asks.
+fn note(marks: &mut Marks, ask: &Ask, pos: Pos, change: &Change) {
+    match change {
+        Change::Event { room, member, .. } => {
+            marks.mark(*room, RoomMarks { event: pos, ..RoomMarks::default() });
+            if *member == Some(ask.user) {
+                marks.own.merge(UserMarks { membership: pos, ..UserMarks::default() });
+            }
+        }
+        Change::Receipt { room, user, private } if !private || *user == ask.user => {
+            marks.mark(*room, RoomMarks { receipt: pos, ..RoomMarks::default() });
+        }
+        Change::DeviceList { .. } => marks.own.merge(UserMarks { device_lists: pos, ..UserMarks::default() }),
+        Change::Presence { .. } => marks.own.merge(UserMarks { presence: pos, ..UserMarks::default() }),
+        other => {
+            if let Some((user, room, own)) = of_one_user(pos, other)
+                && user == ask.user
+            {
+                marks.own.merge(own);
+                if let Some((room, room_marks)) = room {
+                    marks.mark(room, room_marks);
+                }
+            }
+        }
+    }
+}

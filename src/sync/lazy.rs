@@ -1,0 +1,107 @@
+//! Which members a device has been told of, so that it is not told again ("Lazy-loading room members").
+//!
+//! What has been told counts only along a chain of answers that each took up where the last one ended: a client that comes with any
+//! other token may have lost an answer, and begins a new chain, knowing nobody. The memory is bounded in all; whoever is forgotten
+//! is told again.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use quick_cache::sync::Cache;
+use store::{EventNo, Pos, RoomNo, UserNo};
+
+/// Members remembered over all devices: about 12 MiB when full.
+const MEMBERS: usize = 150_000;
+/// Devices remembered.
+const DEVICES: usize = 20_000;
+
+/// The memory of all devices.
+pub(crate) struct Told {
+    chains: Cache<(UserNo, String), Chain>,
+    members: Cache<(u64, RoomNo, UserNo), EventNo>,
+    next: AtomicU64,
+}
+
+/// The answers that a device has had in a row.
+#[derive(Clone, Copy)]
+struct Chain {
+    number: u64,
+    upto: Pos,
+}
+
+/// What one device has been told in its present chain.
+pub(crate) struct Known<'t> {
+    told: &'t Told,
+    chain: u64,
+}
+
+impl Default for Told {
+    fn default() -> Self {
+        Self { chains: Cache::new(DEVICES), members: Cache::new(MEMBERS), next: AtomicU64::new(1) }
+    }
+}
+
+impl Told {
+    /// What a device knows that comes with the token `since`.
+    pub(crate) fn known(&self, user: UserNo, device: &str, since: Pos) -> Known<'_> {
+        let key = (user, device.to_owned());
+        let going_on = self.chains.get(&key).filter(|chain| chain.upto == since && since != Pos::ZERO);
+        let chain = going_on.map_or_else(|| self.next.fetch_add(1, Ordering::Relaxed), |chain| chain.number);
+        Known { told: self, chain }
+    }
+
+    /// Notes that an answer of this chain is being given, and ends at `upto`.
+    pub(crate) fn answered(&self, chain: u64, user: UserNo, device: &str, upto: Pos) {
+        self.chains.insert((user, device.to_owned()), Chain { number: chain, upto });
+    }
+}
+
+impl Known<'_> {
+    /// The chain of answers.
+    pub(crate) fn chain(&self) -> u64 {
+        self.chain
+    }
+
+    /// Whether this membership event has been told.
+    pub(crate) fn has(&self, room: RoomNo, member: UserNo, event: EventNo) -> bool {
+        self.told.members.get(&(self.chain, room, member)) == Some(event)
+    }
+
+    /// Notes that this membership event is being told.
+    pub(crate) fn add(&self, room: RoomNo, member: UserNo, event: EventNo) {
+        self.told.members.insert((self.chain, room, member), event);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROOM: RoomNo = RoomNo::new(1);
+    const ALICE: UserNo = UserNo::new(1);
+    const BOB: UserNo = UserNo::new(2);
+    const JOINED: EventNo = EventNo::new(5);
+
+    #[test]
+    fn a_member_is_told_once_along_a_chain() {
+        let told = Told::default();
+        let first = told.known(ALICE, "D", Pos::ZERO);
+        first.add(ROOM, BOB, JOINED);
+        told.answered(first.chain(), ALICE, "D", Pos::new(10));
+        let second = told.known(ALICE, "D", Pos::new(10));
+        assert!(second.has(ROOM, BOB, JOINED));
+        assert!(!second.has(ROOM, BOB, EventNo::new(6)), "a new membership event is news");
+        assert!(!told.known(ALICE, "E", Pos::new(10)).has(ROOM, BOB, JOINED), "another device");
+    }
+
+    #[test]
+    fn a_lost_answer_forgets_everything() {
+        let told = Told::default();
+        let first = told.known(ALICE, "D", Pos::ZERO);
+        told.answered(first.chain(), ALICE, "D", Pos::new(10));
+        let lost = told.known(ALICE, "D", Pos::new(10));
+        lost.add(ROOM, BOB, JOINED);
+        told.answered(lost.chain(), ALICE, "D", Pos::new(20));
+        let again = told.known(ALICE, "D", Pos::new(10));
+        assert!(!again.has(ROOM, BOB, JOINED));
+    }
+}

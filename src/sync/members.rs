@@ -1,0 +1,123 @@
+//! Which membership events go with an answer when a client loads members lazily, and what a room is called after.
+//!
+//! Client-server API, "Lazy-loading room members", and the room summary of `/sync`.
+
+use std::collections::HashSet;
+
+use rooms::members;
+use rooms::state::At;
+use rooms::Stored;
+use rooms::summary;
+use store::{EventNo, RoomNo, UserNo};
+
+use crate::delta::Moments;
+use crate::error::Result;
+use crate::json::Writer;
+use crate::lazy::Known;
+use crate::view::View;
+use crate::window::Window;
+
+/// The memberships of these users at a moment, but for those that the client has been told or is being told.
+pub(crate) fn needed(
+    view: &View<'_>,
+    room: RoomNo,
+    moments: &Moments,
+    at: At,
+    users: impl IntoIterator<Item = UserNo>,
+    known: Option<&Known<'_>>,
+) -> Result<Vec<EventNo>> {
+    let mut found = Vec::new();
+    let mut seen = HashSet::new();
+    for user in users {
+        if !seen.insert(user) {
+            continue;
+        }
+        let Some(event) = membership(view, room, moments, at, user)? else { continue };
+        if known.is_none_or(|known| !known.has(room, user, event)) {
+            found.push(event);
+        }
+    }
+    Ok(found)
+}
+
+fn membership(view: &View<'_>, room: RoomNo, moments: &Moments, at: At, user: UserNo) -> Result<Option<EventNo>> {
+    if moments.end_is_now && at == moments.end {
+        return Ok(members::standing(view.s, room, user)?.map(|standing| standing.event));
+    }
+    let user_id = view.s.user_id(user)?;
+    Ok(at.find(view.s, "m.room.member", user_id.as_str())?)
+}
+
+/// Notes which memberships are being told.
+pub(crate) fn note(view: &View<'_>, room: RoomNo, told: &[&Stored], known: &Known<'_>) -> Result<()> {
+    for event in told {
+        if event.event_type() != "m.room.member" {
+            continue;
+        }
+        let Some(key) = event.state_key() else { continue };
+        let Ok(user) = <&ruma::UserId>::try_from(&*key) else { continue };
+        if let Some(user) = view.s.user_no(user)? {
+            known.add(room, user, event.no());
+        }
+    }
+    Ok(())
+}
+
+/// Who sent the events of a timeline.
+pub(crate) fn senders(window: &Window) -> impl Iterator<Item = UserNo> + '_ {
+    window.events.iter().map(|event| event.sender_no())
+}
+
+/// What a room is called after when it has no name.
+pub(crate) struct Summary {
+    joined: u64,
+    invited: u64,
+    heroes: Option<Vec<members::Member>>,
+}
+
+impl Summary {
+    /// Of a room, for one of its members.
+    pub(crate) fn of(view: &View<'_>, room: RoomNo, user: UserNo) -> Result<Self> {
+        let row = summary::of(view.s, room)?;
+        let named = [&row.name, &row.canonical_alias].into_iter().flatten().any(|name| !name.is_empty());
+        let heroes = if named { None } else { Some(members::heroes(view.s, room, user)?) };
+        Ok(Self { joined: row.joined, invited: row.invited, heroes })
+    }
+
+    /// After whom the room is called, if it has no name.
+    pub(crate) fn heroes(&self) -> impl Iterator<Item = UserNo> + '_ {
+        self.heroes.iter().flatten().map(|hero| hero.user)
+    }
+
+    /// Writes it.
+    pub(crate) fn write(&self, view: &View<'_>, out: &mut Writer) -> Result<()> {
+        out.open();
+        if let Some(heroes) = &self.heroes {
+            out.key("m.heroes");
+            out.open_list();
+            for hero in heroes {
+                out.item();
+                out.string(view.s.user_id(hero.user)?.as_str());
+            }
+            out.close_list();
+        }
+        out.key("m.invited_member_count");
+        out.number(self.invited);
+        out.key("m.joined_member_count");
+        out.number(self.joined);
+        out.close();
+        Ok(())
+    }
+}
+
+/// Whether what a summary says may have changed with these events.
+pub(crate) fn changes_summary(event: &Stored) -> bool {
+    event.is_state()
+        && matches!(&*event.event_type(), "m.room.member" | "m.room.name" | "m.room.canonical_alias")
+}
+
+/// Whether a user was in a room at some moment.
+pub(crate) fn was_joined(view: &View<'_>, at: At, user_id: &ruma::UserId) -> Result<bool> {
+    let Some(event) = at.find(view.s, "m.room.member", user_id.as_str())? else { return Ok(false) };
+    Ok(view.event(event)?.membership() == Some(rooms::Membership::Join))
+}

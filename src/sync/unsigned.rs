@@ -1,0 +1,143 @@
+//! The content of `unsigned`: what the server knows about an event and says to this reader, now.
+//!
+//! `age`, `transaction_id`, `prev_content`, `replaces_state`, `redacted_because`, `membership` and the bundled aggregations of
+//! relations. Client-server API, "Room event format", and the modules on relations.
+
+use ruma::RoomId;
+
+use rooms::Membership;
+use crate::relations::Bundle;
+use rooms::state::At;
+use rooms::Stored;
+
+use crate::client_form::{self, Form, Stay, Viewer};
+use crate::error::Result;
+use crate::json::Writer;
+use crate::view::View;
+
+/// The object, as text.
+pub(crate) fn of(
+    view: &View<'_>,
+    viewer: &Viewer,
+    stay: &Stay,
+    event: &Stored,
+    bundle: Option<&Bundle>,
+    room_id: Option<&RoomId>,
+) -> Result<String> {
+    let mut out = Writer::with_capacity(96);
+    out.open();
+    own(view, viewer, stay, event, &mut out)?;
+    if let Some(redaction) = event.redacted_by() {
+        let redaction = view.event(redaction)?;
+        let mut inner = Writer::with_capacity(96);
+        inner.open();
+        own(view, viewer, stay, &redaction, &mut inner)?;
+        inner.close();
+        out.key("redacted_because");
+        redaction.write_client(room_id, &inner.into_text(), out.text());
+    }
+    if let Some(bundle) = bundle {
+        out.key("m.relations");
+        relations(view, viewer, stay, bundle, room_id, &mut out)?;
+    }
+    out.close();
+    Ok(out.into_text())
+}
+
+/// Everything that concerns the event alone.
+fn own(view: &View<'_>, viewer: &Viewer, stay: &Stay, event: &Stored, out: &mut Writer) -> Result<()> {
+    out.key("age");
+    out.number(i128::from(view.now) - i128::from(event.origin_server_ts()));
+    if let Some(txn) = viewer.device.as_deref().and_then(|device| event.transaction_id(viewer.user, device)) {
+        out.key("transaction_id");
+        out.string(txn);
+    }
+    let membership = membership(view, stay, event)?;
+    if let Some(membership) = membership {
+        out.key("membership");
+        out.string(membership.as_str());
+    }
+    if let Some(replaced) = event.replaces() {
+        let replaced = view.event(replaced)?;
+        out.key("replaces_state");
+        out.string(replaced.event_id());
+        // Whoever was in the room had the old state before them; others are told only that there was one.
+        if was_joined_before(stay, event, membership) {
+            out.key("prev_content");
+            out.raw(replaced.content_str());
+        }
+    }
+    Ok(())
+}
+
+/// The reader's membership at the event, its own effect included; unknown for an event without a place in the timeline.
+fn membership(view: &View<'_>, stay: &Stay, event: &Stored) -> Result<Option<Membership>> {
+    if event.pos().is_none() {
+        return Ok(None);
+    }
+    if stay.covers(event) {
+        return Ok(Some(Membership::Join));
+    }
+    at(view, stay, &At::after(event)).map(Some)
+}
+
+fn was_joined_before(stay: &Stay, event: &Stored, after: Option<Membership>) -> bool {
+    // One's own membership was one's own to see.
+    let is_own = stay.key.is_some() && event.state_key_no() == stay.key;
+    event.pos().is_some() && (is_own || after == Some(Membership::Join))
+}
+
+fn at(view: &View<'_>, stay: &Stay, state: &At) -> Result<Membership> {
+    let Some(key) = stay.key else { return Ok(Membership::Leave) };
+    let found = state.find_key(view.s, key)?;
+    let event = found.map(|no| view.event(no)).transpose()?;
+    Ok(event.and_then(|event| event.membership()).unwrap_or(Membership::Leave))
+}
+
+/// What others have related to the event.
+fn relations(
+    view: &View<'_>,
+    viewer: &Viewer,
+    stay: &Stay,
+    bundle: &Bundle,
+    room_id: Option<&RoomId>,
+    out: &mut Writer,
+) -> Result<()> {
+    let form = Form { room_id, federation: false };
+    out.open();
+    if !bundle.references.is_empty() {
+        out.key("m.reference");
+        out.open();
+        out.key("chunk");
+        out.open_list();
+        for event_id in &bundle.references {
+            out.item();
+            out.open();
+            out.key("event_id");
+            out.string(event_id);
+            out.close();
+        }
+        out.close_list();
+        out.close();
+    }
+    if let Some(edit) = &bundle.edit {
+        out.key("m.replace");
+        client_form::write_one(view, out, viewer, stay, edit, None, form)?;
+    }
+    if let Some(thread) = &bundle.thread {
+        out.key("m.thread");
+        out.open();
+        out.key("count");
+        out.number(thread.count);
+        out.key("current_user_participated");
+        out.boolean(thread.participated);
+        out.key("latest_event");
+        // An event in a thread has edits and references of its own, but never a thread.
+        let inner = client_form::bundles(view, viewer, &[&thread.latest])?.pop().flatten();
+        let inner = inner.map(|inner| Bundle { thread: None, ..inner });
+        client_form::write_one(view, out, viewer, stay, &thread.latest, inner.as_ref(), form)?;
+        out.close();
+    }
+    out.close();
+    Ok(())
+}
