@@ -95,7 +95,9 @@ impl Typing {
     /// The rooms in which somebody is typing.
     pub fn active(&self) -> Vec<RoomNo> {
         let rooms = self.lock();
-        let active = rooms.iter().filter(|(_, typists)| !typists.users.is_empty());
+        let active = rooms
+            .iter()
+            .filter(|(_, typists)| !typists.users.is_empty());
         active.map(|(room, _)| *room).collect()
     }
 

@@ -48,7 +48,11 @@ impl RoomMarks {
 
     fn only_after(self, since: Pos) -> Self {
         let after = |pos: Pos| if pos > since { pos } else { Pos::ZERO };
-        Self { event: after(self.event), receipt: after(self.receipt), data: after(self.data) }
+        Self {
+            event: after(self.event),
+            receipt: after(self.receipt),
+            data: after(self.data),
+        }
     }
 }
 
@@ -84,8 +88,18 @@ impl UserMarks {
     }
 
     fn last(&self) -> Pos {
-        let Self { membership, data, rules, to_device, keys, device_lists, presence } = *self;
-        [data, rules, to_device, keys, device_lists, presence].into_iter().fold(membership, Pos::max)
+        let Self {
+            membership,
+            data,
+            rules,
+            to_device,
+            keys,
+            device_lists,
+            presence,
+        } = *self;
+        [data, rules, to_device, keys, device_lists, presence]
+            .into_iter()
+            .fold(membership, Pos::max)
     }
 }
 
@@ -135,7 +149,9 @@ impl Bell {
     /// Puts a mark for a room.
     fn mark(&self, room: RoomNo, marks: RoomMarks) {
         let mut heard = self.heard();
-        if heard.marks.rooms.len() >= ROOMS && !heard.marks.rooms.iter().any(|(known, _)| *known == room) {
+        if heard.marks.rooms.len() >= ROOMS
+            && !heard.marks.rooms.iter().any(|(known, _)| *known == room)
+        {
             heard.drop_oldest();
         }
         heard.marks.mark(room, marks);
@@ -148,9 +164,16 @@ impl Bell {
 
 impl Heard {
     fn drop_oldest(&mut self) {
-        let mut places: Vec<Pos> = self.marks.rooms.iter().map(|(_, marks)| marks.last()).collect();
+        let mut places: Vec<Pos> = self
+            .marks
+            .rooms
+            .iter()
+            .map(|(_, marks)| marks.last())
+            .collect();
         places.sort_unstable();
-        let Some(middle) = places.get(places.len() / 2).copied() else { return };
+        let Some(middle) = places.get(places.len() / 2).copied() else {
+            return;
+        };
         self.marks.rooms.retain(|(_, marks)| marks.last() > middle);
         self.from = self.from.max(middle);
     }
@@ -185,9 +208,18 @@ impl Listening {
         if since < heard.from {
             return None;
         }
-        let rooms = heard.marks.rooms.iter().filter(|(_, marks)| marks.last() > since);
-        let rooms = rooms.map(|(room, marks)| (*room, marks.only_after(since))).collect();
-        Some(Marks { own: heard.marks.own, rooms })
+        let rooms = heard
+            .marks
+            .rooms
+            .iter()
+            .filter(|(_, marks)| marks.last() > since);
+        let rooms = rooms
+            .map(|(room, marks)| (*room, marks.only_after(since)))
+            .collect();
+        Some(Marks {
+            own: heard.marks.own,
+            rooms,
+        })
     }
 }
 
@@ -238,7 +270,10 @@ impl Bells {
         }
         let bell = Arc::new(Bell {
             wake: Arc::new(Notify::new()),
-            heard: Mutex::new(Heard { from: Pos::MAX, marks: Marks::default() }),
+            heard: Mutex::new(Heard {
+                from: Pos::MAX,
+                marks: Marks::default(),
+            }),
             used: AtomicU64::new(0),
         });
         let bell = lock(self.shard(user)).entry(user).or_insert(bell).clone();
@@ -298,7 +333,9 @@ impl Bells {
         let oldest = now.saturating_sub(KEPT).as_secs();
         for shard in &self.shards {
             // Two owners: this map, and the one who waits.
-            lock(shard).retain(|_, bell| Arc::strong_count(bell) > 1 || bell.used.load(Ordering::Relaxed) >= oldest);
+            lock(shard).retain(|_, bell| {
+                Arc::strong_count(bell) > 1 || bell.used.load(Ordering::Relaxed) >= oldest
+            });
         }
     }
 
@@ -335,7 +372,10 @@ impl Round {
     }
 
     fn bell(&mut self, bells: &Bells, user: UserNo) -> Option<&Arc<Bell>> {
-        self.bells.entry(user).or_insert_with(|| bells.find(user)).as_ref()
+        self.bells
+            .entry(user)
+            .or_insert_with(|| bells.find(user))
+            .as_ref()
     }
 }
 
@@ -351,7 +391,10 @@ mod tests {
     const BOB: UserNo = UserNo::new(2);
 
     fn event(at: u64) -> RoomMarks {
-        RoomMarks { event: Pos::new(at), ..RoomMarks::default() }
+        RoomMarks {
+            event: Pos::new(at),
+            ..RoomMarks::default()
+        }
     }
 
     fn ring(bells: &Bells, user: UserNo, room: u64, at: u64) {
@@ -380,12 +423,20 @@ mod tests {
         let bells = Bells::new(Pos::new(10));
         ring(&bells, ALICE, 7, 11);
         let alice = bells.listen(ALICE, Duration::ZERO);
-        assert_eq!(alice.marks(Pos::new(10)), None, "the ring came before the bell");
+        assert_eq!(
+            alice.marks(Pos::new(10)),
+            None,
+            "the ring came before the bell"
+        );
         assert!(alice.marks(Pos::new(11)).is_some());
         for room in 0..200 {
             ring(&bells, ALICE, room, 12 + room);
         }
-        assert_eq!(alice.marks(Pos::new(11)), None, "more rooms than a bell remembers");
+        assert_eq!(
+            alice.marks(Pos::new(11)),
+            None,
+            "more rooms than a bell remembers"
+        );
         let late = alice.marks(Pos::new(205)).unwrap();
         assert_eq!(rooms(&late), [194, 195, 196, 197, 198, 199]);
     }

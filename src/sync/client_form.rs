@@ -7,9 +7,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use store::{EventNo, Pos, RoomNo, Snapshot, StateKeyNo, UserNo};
 
-use rooms::members::{self, Standing};
-use rooms::Stored;
 use crate::relations::{self, Bundle};
+use rooms::Stored;
+use rooms::members::{self, Standing};
 
 use crate::Sync;
 use crate::error::Result;
@@ -38,7 +38,8 @@ impl Viewer {
 
     /// Whether the user ignores another one.
     pub fn ignores_user(&self, user: &str) -> bool {
-        !self.ignored.is_empty() && <&UserId>::try_from(user).is_ok_and(|user| self.ignored.contains(user))
+        !self.ignored.is_empty()
+            && <&UserId>::try_from(user).is_ok_and(|user| self.ignored.contains(user))
     }
 }
 
@@ -62,7 +63,10 @@ impl Stay {
 
     /// Whether the event came while the reader was in the room, in the stay that still lasts.
     pub fn covers(&self, event: &Stored) -> bool {
-        event.pos().zip(self.joined_at).is_some_and(|(pos, joined)| pos >= joined)
+        event
+            .pos()
+            .zip(self.joined_at)
+            .is_some_and(|(pos, joined)| pos >= joined)
     }
 }
 
@@ -77,13 +81,25 @@ pub struct Form<'a> {
 
 impl Sync {
     /// An event as `viewer` gets it, the room named in it. Whether they may see it has been asked before.
-    pub fn client_event(&self, s: &Snapshot, viewer: &Viewer, event: EventNo) -> Result<Box<RawValue>> {
+    pub fn client_event(
+        &self,
+        s: &Snapshot,
+        viewer: &Viewer,
+        event: EventNo,
+    ) -> Result<Box<RawValue>> {
         let mut events = self.client_events(s, viewer, &[event])?;
-        events.pop().ok_or(crate::Error::Bug("the client form of one event"))
+        events
+            .pop()
+            .ok_or(crate::Error::Bug("the client form of one event"))
     }
 
     /// Many events, in the order of their numbers' list.
-    pub fn client_events(&self, s: &Snapshot, viewer: &Viewer, events: &[EventNo]) -> Result<Vec<Box<RawValue>>> {
+    pub fn client_events(
+        &self,
+        s: &Snapshot,
+        viewer: &Viewer,
+        events: &[EventNo],
+    ) -> Result<Vec<Box<RawValue>>> {
         let view = self.view(s);
         let mut stays: Vec<(RoomNo, Stay)> = Vec::new();
         let mut written = Vec::with_capacity(events.len());
@@ -101,9 +117,15 @@ impl Sync {
                 }
             };
             let mut out = Writer::with_capacity(event.json().len() + 256);
-            let form = Form { room_id: Some(&room_id), federation: false };
+            let form = Form {
+                room_id: Some(&room_id),
+                federation: false,
+            };
             write_one(&view, &mut out, viewer, &stay, event, bundle.as_ref(), form)?;
-            written.push(RawValue::from_string(out.into_text()).map_err(|_| crate::Error::Bug("writing an event"))?);
+            written.push(
+                RawValue::from_string(out.into_text())
+                    .map_err(|_| crate::Error::Bug("writing an event"))?,
+            );
         }
         Ok(written)
     }
@@ -127,12 +149,21 @@ pub(crate) fn write_all(
 }
 
 /// What others have related to these events; most have nothing, and finding that out is one look-up for all.
-pub(crate) fn bundles(view: &View<'_>, viewer: &Viewer, events: &[&Stored]) -> Result<Vec<Option<Bundle>>> {
+pub(crate) fn bundles(
+    view: &View<'_>,
+    viewer: &Viewer,
+    events: &[&Stored],
+) -> Result<Vec<Option<Bundle>>> {
     let mut ignored = HashSet::new();
     for user in viewer.ignored.iter() {
         ignored.extend(view.s.user_no(user)?);
     }
-    Ok(relations::bundles(view.s, Some(viewer.user), events, &ignored)?)
+    Ok(relations::bundles(
+        view.s,
+        Some(viewer.user),
+        events,
+        &ignored,
+    )?)
 }
 
 /// Writes an event with the relations it is given.

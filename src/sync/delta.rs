@@ -6,8 +6,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use rooms::state::{At, now};
 use rooms::Stored;
+use rooms::state::{At, now};
 use store::{EventNo, RoomNo, StateKeyNo};
 
 use crate::error::Result;
@@ -55,7 +55,12 @@ impl Moments {
     /// Of a timeline of a room, up to a state.
     pub(crate) fn new(known: Known, window: &Window, end: At, end_is_now: bool) -> Self {
         let start = window.events.first().map_or(end, |first| At::before(first));
-        Self { known, start, end, end_is_now }
+        Self {
+            known,
+            start,
+            end,
+            end_is_now,
+        }
     }
 
     /// The state at the moment up to which the client is told.
@@ -82,7 +87,8 @@ pub(crate) fn delta(
     };
     if at == StateAt::Start && moments.start != moments.end {
         // What the client would not find in the timeline: hidden by its filter, or settled between two branches.
-        let beside = changes(view, &moments.start, &moments.end)?.filter(|(_, event)| !window.has(*event));
+        let beside =
+            changes(view, &moments.start, &moments.end)?.filter(|(_, event)| !window.has(*event));
         let beside: Vec<(StateKeyNo, EventNo)> = match (&moments.known, members) {
             (Known::Nothing, Members::Changed) => without_members(view, beside)?,
             _ => beside.collect(),
@@ -93,9 +99,19 @@ pub(crate) fn delta(
     Ok(found.into_values().collect())
 }
 
-fn changes(view: &View<'_>, old: &At, new: &At) -> Result<impl Iterator<Item = (StateKeyNo, EventNo)> + use<>> {
-    let differences = if old == new { Vec::new() } else { old.diff(view.s, new)? };
-    Ok(differences.into_iter().filter_map(|difference| Some((difference.key, difference.new?))))
+fn changes(
+    view: &View<'_>,
+    old: &At,
+    new: &At,
+) -> Result<impl Iterator<Item = (StateKeyNo, EventNo)> + use<>> {
+    let differences = if old == new {
+        Vec::new()
+    } else {
+        old.diff(view.s, new)?
+    };
+    Ok(differences
+        .into_iter()
+        .filter_map(|difference| Some((difference.key, difference.new?))))
 }
 
 /// The whole state at a moment, read from the present one where that is nearer than the tree.

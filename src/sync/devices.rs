@@ -36,7 +36,9 @@ impl Neighbours {
     pub(crate) fn rooms(&mut self, view: &View<'_>, user: UserNo) -> Result<&HashSet<RoomNo>> {
         let rooms = match self.rooms.take() {
             Some(rooms) => rooms,
-            None => members::rooms_with(view.s, user, Membership::Join)?.into_iter().collect(),
+            None => members::rooms_with(view.s, user, Membership::Join)?
+                .into_iter()
+                .collect(),
         };
         Ok(self.rooms.insert(rooms))
     }
@@ -66,8 +68,12 @@ impl Moves {
             if name.0 != "m.room.member" {
                 continue;
             }
-            let Ok(user) = <&ruma::UserId>::try_from(name.1.as_str()) else { continue };
-            let Some(user) = view.s.user_no(user)? else { continue };
+            let Ok(user) = <&ruma::UserId>::try_from(name.1.as_str()) else {
+                continue;
+            };
+            let Some(user) = view.s.user_no(user)? else {
+                continue;
+            };
             let joined = |event: Option<store::EventNo>| -> Result<bool> {
                 let event = event.map(|no| view.event(no)).transpose()?;
                 Ok(event.is_some_and(|event| event.membership() == Some(Membership::Join)))
@@ -110,7 +116,9 @@ pub(crate) fn changes(
     if look {
         for other in device_lists::changed_after(view.s, since) {
             let other = other?;
-            if other == user || (!changed.contains(&other) && neighbours.share(view, user, other)?) {
+            if other == user
+                || (!changed.contains(&other) && neighbours.share(view, user, other)?)
+            {
                 changed.insert(other);
             }
         }

@@ -50,7 +50,9 @@ fn batches(view: &View<'_>, viewer: &Viewer, moved: Vec<Receipt>) -> Result<Vec<
             Kind::Private => "m.read.private",
         };
         let is_free = |batch: &Batch| {
-            let there = batch.get(&receipt.event_id).and_then(|kinds| kinds.get(kind));
+            let there = batch
+                .get(&receipt.event_id)
+                .and_then(|kinds| kinds.get(kind));
             there.is_none_or(|users| !users.contains_key(&user))
         };
         let place = batches.iter().position(is_free).unwrap_or(batches.len());
@@ -59,7 +61,10 @@ fn batches(view: &View<'_>, viewer: &Viewer, moved: Vec<Receipt>) -> Result<Vec<
         }
         if let Some(batch) = batches.get_mut(place) {
             let kinds = batch.entry(receipt.event_id).or_default();
-            kinds.entry(kind).or_default().insert(user, (receipt.ts, receipt.thread));
+            kinds
+                .entry(kind)
+                .or_default()
+                .insert(user, (receipt.ts, receipt.thread));
         }
     }
     Ok(batches)
@@ -97,7 +102,12 @@ fn write_batch(out: &mut Writer, batch: &Batch) {
 }
 
 /// Writes who is typing as an element of a list, and says whether anybody is.
-pub(crate) fn typing(view: &View<'_>, out: &mut Writer, viewer: &Viewer, users: &[UserNo]) -> Result<bool> {
+pub(crate) fn typing(
+    view: &View<'_>,
+    out: &mut Writer,
+    viewer: &Viewer,
+    users: &[UserNo],
+) -> Result<bool> {
     let mut anybody = false;
     out.item();
     out.open();

@@ -5,10 +5,10 @@
 
 use std::collections::HashSet;
 
+use rooms::Stored;
 use ruma::api::client::filter::{
     EventFormat, Filter as Plain, FilterDefinition, LazyLoadOptions, RoomEventFilter, UrlFilter,
 };
-use rooms::Stored;
 use ruma::{OwnedRoomId, OwnedUserId, RoomId};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -68,13 +68,19 @@ pub struct Choice<T> {
 
 impl<T> Default for Choice<T> {
     fn default() -> Self {
-        Self { only: None, not: HashSet::new() }
+        Self {
+            only: None,
+            not: HashSet::new(),
+        }
     }
 }
 
 impl<T: std::hash::Hash + Eq> Choice<T> {
     fn new(only: Option<Vec<T>>, not: Vec<T>) -> Self {
-        Self { only: only.map(HashSet::from_iter), not: HashSet::from_iter(not) }
+        Self {
+            only: only.map(HashSet::from_iter),
+            not: HashSet::from_iter(not),
+        }
     }
 
     /// Whether the choice includes this one.
@@ -143,13 +149,20 @@ impl Events {
         self.everything
             || (self.has_type(&event.event_type())
                 && self.has_sender(&event.sender())
-                && self.url.is_none_or(|wanted| has_url(event.content_str()) == wanted))
+                && self
+                    .url
+                    .is_none_or(|wanted| has_url(event.content_str()) == wanted))
     }
 
     /// Whether events of this type can be chosen.
     pub fn has_type(&self, event_type: &str) -> bool {
-        self.types.as_ref().is_none_or(|types| types.iter().any(|pattern| fits(pattern, event_type)))
-            && !self.not_types.iter().any(|pattern| fits(pattern, event_type))
+        self.types
+            .as_ref()
+            .is_none_or(|types| types.iter().any(|pattern| fits(pattern, event_type)))
+            && !self
+                .not_types
+                .iter()
+                .any(|pattern| fits(pattern, event_type))
     }
 
     /// Whether what this user sends can be chosen.
@@ -158,7 +171,10 @@ impl Events {
         if self.senders.is_everything() {
             return true;
         }
-        <&ruma::UserId>::try_from(sender).map_or_else(|_| self.senders.only().is_none(), |sender| self.senders.has(sender))
+        <&ruma::UserId>::try_from(sender).map_or_else(
+            |_| self.senders.only().is_none(),
+            |sender| self.senders.has(sender),
+        )
     }
 }
 
@@ -174,10 +190,16 @@ fn has_url(content: &str) -> bool {
 /// `*` stands for any characters.
 fn fits(pattern: &str, text: &str) -> bool {
     let mut parts = pattern.split('*');
-    let Some(mut rest) = text.strip_prefix(parts.next().unwrap_or_default()) else { return false };
-    let Some(last) = parts.next_back() else { return rest.is_empty() };
+    let Some(mut rest) = text.strip_prefix(parts.next().unwrap_or_default()) else {
+        return false;
+    };
+    let Some(last) = parts.next_back() else {
+        return rest.is_empty();
+    };
     for part in parts {
-        let Some(at) = rest.find(part) else { return false };
+        let Some(at) = rest.find(part) else {
+            return false;
+        };
         rest = rest.get(at + part.len()..).unwrap_or_default();
     }
     rest.ends_with(last)
@@ -186,7 +208,9 @@ fn fits(pattern: &str, text: &str) -> bool {
 impl Filter {
     /// Reads a filter as clients write it.
     pub fn parse(json: &str) -> Result<Self, Error> {
-        serde_json::from_str::<FilterDefinition>(json).map(Self::of).map_err(Error::BadFilter)
+        serde_json::from_str::<FilterDefinition>(json)
+            .map(Self::of)
+            .map_err(Error::BadFilter)
     }
 
     /// Makes a filter ready.
@@ -199,8 +223,12 @@ impl Filter {
             include_leave: room.include_leave,
             lazy: match room.state.lazy_load_options {
                 LazyLoadOptions::Disabled => Lazy::No,
-                LazyLoadOptions::Enabled { include_redundant_members: false } => Lazy::Once,
-                LazyLoadOptions::Enabled { include_redundant_members: true } => Lazy::Always,
+                LazyLoadOptions::Enabled {
+                    include_redundant_members: false,
+                } => Lazy::Once,
+                LazyLoadOptions::Enabled {
+                    include_redundant_members: true,
+                } => Lazy::Always,
             },
             by_thread,
             timeline: room.timeline.into(),
@@ -214,7 +242,9 @@ impl Filter {
 }
 
 fn limit(limit: Option<ruma::UInt>) -> usize {
-    let asked = limit.map_or(DEFAULT_LIMIT, |limit| usize::try_from(u64::from(limit)).unwrap_or(MAX_LIMIT));
+    let asked = limit.map_or(DEFAULT_LIMIT, |limit| {
+        usize::try_from(u64::from(limit)).unwrap_or(MAX_LIMIT)
+    });
     asked.min(MAX_LIMIT)
 }
 
@@ -234,10 +264,18 @@ impl From<Plain> for Events {
 
 impl From<RoomEventFilter> for Events {
     fn from(it: RoomEventFilter) -> Self {
-        let url = it.url_filter.map(|filter| filter == UrlFilter::EventsWithUrl);
-        let (senders, rooms) = (Choice::new(it.senders, it.not_senders), Choice::new(it.rooms, it.not_rooms));
+        let url = it
+            .url_filter
+            .map(|filter| filter == UrlFilter::EventsWithUrl);
+        let (senders, rooms) = (
+            Choice::new(it.senders, it.not_senders),
+            Choice::new(it.rooms, it.not_rooms),
+        );
         Self {
-            everything: it.types.is_none() && it.not_types.is_empty() && senders.is_everything() && url.is_none(),
+            everything: it.types.is_none()
+                && it.not_types.is_empty()
+                && senders.is_everything()
+                && url.is_none(),
             limit: limit(it.limit),
             types: it.types,
             not_types: it.not_types,
@@ -255,7 +293,10 @@ mod tests {
     #[track_caller]
     fn check(filter: &str, event_type: &str, sender: &str, chosen: bool) {
         let filter = Filter::parse(&format!(r#"{{"room":{{"timeline":{filter}}}}}"#)).unwrap();
-        assert_eq!(filter.timeline.has_type(event_type) && filter.timeline.has_sender(sender), chosen);
+        assert_eq!(
+            filter.timeline.has_type(event_type) && filter.timeline.has_sender(sender),
+            chosen
+        );
     }
 
     #[test]
@@ -264,12 +305,27 @@ mod tests {
         check(r#"{"types":[]}"#, "m.room.message", "@a:x", false);
         check(r#"{"types":["m.room.*"]}"#, "m.room.message", "@a:x", true);
         check(r#"{"types":["m.room.*"]}"#, "m.sticker", "@a:x", false);
-        check(r#"{"types":["*"],"not_types":["m.*.message"]}"#, "m.room.message", "@a:x", false);
-        check(r#"{"types":["m.room.message"]}"#, "m.room.message.x", "@a:x", false);
+        check(
+            r#"{"types":["*"],"not_types":["m.*.message"]}"#,
+            "m.room.message",
+            "@a:x",
+            false,
+        );
+        check(
+            r#"{"types":["m.room.message"]}"#,
+            "m.room.message.x",
+            "@a:x",
+            false,
+        );
         check(r#"{"types":["a*a"]}"#, "a", "@a:x", false);
         check(r#"{"senders":["@a:x"]}"#, "t", "@a:x", true);
         check(r#"{"senders":["@a:x"]}"#, "t", "@b:x", false);
-        check(r#"{"senders":["@a:x"],"not_senders":["@a:x"]}"#, "t", "@a:x", false);
+        check(
+            r#"{"senders":["@a:x"],"not_senders":["@a:x"]}"#,
+            "t",
+            "@a:x",
+            false,
+        );
     }
 
     #[test]
@@ -284,13 +340,25 @@ mod tests {
         let limit = |json: &str| Filter::parse(json).unwrap().timeline.limit;
         assert_eq!(limit("{}"), DEFAULT_LIMIT);
         assert_eq!(limit(r#"{"room":{"timeline":{"limit":1}}}"#), 1);
-        assert_eq!(limit(r#"{"room":{"timeline":{"limit":100000}}}"#), MAX_LIMIT);
+        assert_eq!(
+            limit(r#"{"room":{"timeline":{"limit":100000}}}"#),
+            MAX_LIMIT
+        );
     }
 
     #[test]
     fn what_is_no_filter_is_refused() {
-        for json in ["", "[]", "{", r#"{"room":1}"#, r#"{"room":{"timeline":{"limit":-1}}}"#] {
-            assert!(matches!(Filter::parse(json), Err(Error::BadFilter(_))), "{json}");
+        for json in [
+            "",
+            "[]",
+            "{",
+            r#"{"room":1}"#,
+            r#"{"room":{"timeline":{"limit":-1}}}"#,
+        ] {
+            assert!(
+                matches!(Filter::parse(json), Err(Error::BadFilter(_))),
+                "{json}"
+            );
         }
     }
 }

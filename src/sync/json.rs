@@ -13,7 +13,9 @@ pub(crate) struct Writer {
 impl Writer {
     /// Nothing written, room for `capacity` bytes.
     pub(crate) fn with_capacity(capacity: usize) -> Self {
-        Self { text: String::with_capacity(capacity) }
+        Self {
+            text: String::with_capacity(capacity),
+        }
     }
 
     /// What has been written.
@@ -80,7 +82,9 @@ impl Writer {
 
     /// Writes a string.
     pub(crate) fn string(&mut self, text: &str) {
-        let plain = text.bytes().all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\');
+        let plain = text
+            .bytes()
+            .all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\');
         if plain {
             self.text.push('"');
             self.text.push_str(text);
@@ -137,7 +141,10 @@ mod tests {
         out.boolean(false);
         out.close();
         let text = String::from_utf8(out.into_bytes()).unwrap();
-        assert_eq!(text, "{\"a\":[1,2],\"\\\"q\\\\\\n\\u0001é\":{},\"b\":false}");
+        assert_eq!(
+            text,
+            "{\"a\":[1,2],\"\\\"q\\\\\\n\\u0001é\":{},\"b\":false}"
+        );
         serde_json::from_str::<serde_json::Value>(&text).unwrap();
     }
 }

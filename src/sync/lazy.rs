@@ -36,7 +36,11 @@ pub(crate) struct Known<'t> {
 
 impl Default for Told {
     fn default() -> Self {
-        Self { chains: Cache::new(DEVICES), members: Cache::new(MEMBERS), next: AtomicU64::new(1) }
+        Self {
+            chains: Cache::new(DEVICES),
+            members: Cache::new(MEMBERS),
+            next: AtomicU64::new(1),
+        }
     }
 }
 
@@ -44,14 +48,26 @@ impl Told {
     /// What a device knows that comes with the token `since`.
     pub(crate) fn known(&self, user: UserNo, device: &str, since: Pos) -> Known<'_> {
         let key = (user, device.to_owned());
-        let going_on = self.chains.get(&key).filter(|chain| chain.upto == since && since != Pos::ZERO);
-        let chain = going_on.map_or_else(|| self.next.fetch_add(1, Ordering::Relaxed), |chain| chain.number);
+        let going_on = self
+            .chains
+            .get(&key)
+            .filter(|chain| chain.upto == since && since != Pos::ZERO);
+        let chain = going_on.map_or_else(
+            || self.next.fetch_add(1, Ordering::Relaxed),
+            |chain| chain.number,
+        );
         Known { told: self, chain }
     }
 
     /// Notes that an answer of this chain is being given, and ends at `upto`.
     pub(crate) fn answered(&self, chain: u64, user: UserNo, device: &str, upto: Pos) {
-        self.chains.insert((user, device.to_owned()), Chain { number: chain, upto });
+        self.chains.insert(
+            (user, device.to_owned()),
+            Chain {
+                number: chain,
+                upto,
+            },
+        );
     }
 }
 
@@ -89,8 +105,14 @@ mod tests {
         told.answered(first.chain(), ALICE, "D", Pos::new(10));
         let second = told.known(ALICE, "D", Pos::new(10));
         assert!(second.has(ROOM, BOB, JOINED));
-        assert!(!second.has(ROOM, BOB, EventNo::new(6)), "a new membership event is news");
-        assert!(!told.known(ALICE, "E", Pos::new(10)).has(ROOM, BOB, JOINED), "another device");
+        assert!(
+            !second.has(ROOM, BOB, EventNo::new(6)),
+            "a new membership event is news"
+        );
+        assert!(
+            !told.known(ALICE, "E", Pos::new(10)).has(ROOM, BOB, JOINED),
+            "another device"
+        );
     }
 
     #[test]

@@ -69,7 +69,13 @@ pub(crate) struct Inner {
 
 impl Sync {
     /// What there is to see in a store.
-    pub fn new(store: Store, rooms: Rooms, users: Users, clock: SharedClock, random: &SharedRandom) -> Self {
+    pub fn new(
+        store: Store,
+        rooms: Rooms,
+        users: Users,
+        clock: SharedClock,
+        random: &SharedRandom,
+    ) -> Self {
         let mut epoch = [0; 4];
         random.fill(&mut epoch);
         let inner = Inner {
@@ -85,7 +91,9 @@ impl Sync {
             // Zero stands for no process at all.
             epoch: u32::from_be_bytes(epoch).max(1),
         };
-        Self { inner: Arc::new(inner) }
+        Self {
+            inner: Arc::new(inner),
+        }
     }
 
     /// Starts the workers. Without them nobody who waits is woken.
@@ -99,7 +107,13 @@ impl Sync {
     }
 
     pub(crate) fn view<'a>(&'a self, s: &'a Snapshot) -> View<'a> {
-        let Inner { store, events, bells, clock, .. } = self.inner();
+        let Inner {
+            store,
+            events,
+            bells,
+            clock,
+            ..
+        } = self.inner();
         View::new(s, store, events, bells.rung(), clock.now().millis())
     }
 }

@@ -4,9 +4,9 @@
 
 use std::collections::HashSet;
 
+use rooms::Stored;
 use rooms::members;
 use rooms::state::At;
-use rooms::Stored;
 use rooms::summary;
 use store::{EventNo, RoomNo, UserNo};
 
@@ -32,7 +32,9 @@ pub(crate) fn needed(
         if !seen.insert(user) {
             continue;
         }
-        let Some(event) = membership(view, room, moments, at, user)? else { continue };
+        let Some(event) = membership(view, room, moments, at, user)? else {
+            continue;
+        };
         if known.is_none_or(|known| !known.has(room, user, event)) {
             found.push(event);
         }
@@ -40,7 +42,13 @@ pub(crate) fn needed(
     Ok(found)
 }
 
-fn membership(view: &View<'_>, room: RoomNo, moments: &Moments, at: At, user: UserNo) -> Result<Option<EventNo>> {
+fn membership(
+    view: &View<'_>,
+    room: RoomNo,
+    moments: &Moments,
+    at: At,
+    user: UserNo,
+) -> Result<Option<EventNo>> {
     if moments.end_is_now && at == moments.end {
         return Ok(members::standing(view.s, room, user)?.map(|standing| standing.event));
     }
@@ -49,13 +57,22 @@ fn membership(view: &View<'_>, room: RoomNo, moments: &Moments, at: At, user: Us
 }
 
 /// Notes which memberships are being told.
-pub(crate) fn note(view: &View<'_>, room: RoomNo, told: &[&Stored], known: &Known<'_>) -> Result<()> {
+pub(crate) fn note(
+    view: &View<'_>,
+    room: RoomNo,
+    told: &[&Stored],
+    known: &Known<'_>,
+) -> Result<()> {
     for event in told {
         if event.event_type() != "m.room.member" {
             continue;
         }
-        let Some(key) = event.state_key() else { continue };
-        let Ok(user) = <&ruma::UserId>::try_from(&*key) else { continue };
+        let Some(key) = event.state_key() else {
+            continue;
+        };
+        let Ok(user) = <&ruma::UserId>::try_from(&*key) else {
+            continue;
+        };
         if let Some(user) = view.s.user_no(user)? {
             known.add(room, user, event.no());
         }
@@ -79,9 +96,20 @@ impl Summary {
     /// Of a room, for one of its members.
     pub(crate) fn of(view: &View<'_>, room: RoomNo, user: UserNo) -> Result<Self> {
         let row = summary::of(view.s, room)?;
-        let named = [&row.name, &row.canonical_alias].into_iter().flatten().any(|name| !name.is_empty());
-        let heroes = if named { None } else { Some(members::heroes(view.s, room, user)?) };
-        Ok(Self { joined: row.joined, invited: row.invited, heroes })
+        let named = [&row.name, &row.canonical_alias]
+            .into_iter()
+            .flatten()
+            .any(|name| !name.is_empty());
+        let heroes = if named {
+            None
+        } else {
+            Some(members::heroes(view.s, room, user)?)
+        };
+        Ok(Self {
+            joined: row.joined,
+            invited: row.invited,
+            heroes,
+        })
     }
 
     /// After whom the room is called, if it has no name.
@@ -113,11 +141,16 @@ impl Summary {
 /// Whether what a summary says may have changed with these events.
 pub(crate) fn changes_summary(event: &Stored) -> bool {
     event.is_state()
-        && matches!(&*event.event_type(), "m.room.member" | "m.room.name" | "m.room.canonical_alias")
+        && matches!(
+            &*event.event_type(),
+            "m.room.member" | "m.room.name" | "m.room.canonical_alias"
+        )
 }
 
 /// Whether a user was in a room at some moment.
 pub(crate) fn was_joined(view: &View<'_>, at: At, user_id: &ruma::UserId) -> Result<bool> {
-    let Some(event) = at.find(view.s, "m.room.member", user_id.as_str())? else { return Ok(false) };
+    let Some(event) = at.find(view.s, "m.room.member", user_id.as_str())? else {
+        return Ok(false);
+    };
     Ok(view.event(event)?.membership() == Some(rooms::Membership::Join))
 }

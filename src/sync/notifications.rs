@@ -50,11 +50,24 @@ impl Sync {
     /// A page of notifications, as JSON.
     pub async fn notifications(&self, user: &UserId, params: Params) -> Result<Vec<u8>> {
         let (sync, user) = (self.clone(), user.to_owned());
-        let from = params.from.as_deref().map(str::parse::<Place>).transpose()?;
-        self.inner().store.read(move |s| sync.page(s, &sync.viewer(&user, None)?, from, &params)).await
+        let from = params
+            .from
+            .as_deref()
+            .map(str::parse::<Place>)
+            .transpose()?;
+        self.inner()
+            .store
+            .read(move |s| sync.page(s, &sync.viewer(&user, None)?, from, &params))
+            .await
     }
 
-    fn page(&self, s: &Snapshot, viewer: &Viewer, from: Option<Place>, params: &Params) -> Result<Vec<u8>> {
+    fn page(
+        &self,
+        s: &Snapshot,
+        viewer: &Viewer,
+        from: Option<Place>,
+        params: &Params,
+    ) -> Result<Vec<u8>> {
         let view = self.view(s);
         let rules = self.inner().users.push_rules_of(viewer.user)?;
         let (mut ways, mut heads) = self.ways(&view, viewer, from)?;
@@ -69,9 +82,14 @@ impl Sync {
                 break;
             }
             looked += 1;
-            let Some(way) = ways.get_mut(&room) else { continue };
+            let Some(way) = ways.get_mut(&room) else {
+                continue;
+            };
             if let Some((before, earlier)) = timeline::last_upto(s, room, pos.previous())?
-                && way.standing.joined_at.is_some_and(|joined| before >= joined)
+                && way
+                    .standing
+                    .joined_at
+                    .is_some_and(|joined| before >= joined)
             {
                 heads.push((before, Reverse(room), earlier));
             }
@@ -91,13 +109,22 @@ impl Sync {
                 continue;
             }
             found += 1;
-            let is_read = way.spoken.contains(&prepared.thread) || pos <= way.marks.of(prepared.thread);
+            let is_read =
+                way.spoken.contains(&prepared.thread) || pos <= way.marks.of(prepared.thread);
             out.item();
             out.open();
             out.key("actions");
             out.value(&actions);
             out.key("event");
-            client_form::write_one(&view, &mut out, viewer, &way.stay, &stored, None, Form::default())?;
+            client_form::write_one(
+                &view,
+                &mut out,
+                viewer,
+                &way.stay,
+                &stored,
+                None,
+                Form::default(),
+            )?;
             out.key("read");
             out.boolean(is_read);
             out.key("room_id");
@@ -121,13 +148,20 @@ impl Sync {
         view: &View<'_>,
         viewer: &Viewer,
         from: Option<Place>,
-    ) -> Result<(HashMap<RoomNo, Way>, BinaryHeap<(Pos, Reverse<RoomNo>, EventNo)>)> {
+    ) -> Result<(
+        HashMap<RoomNo, Way>,
+        BinaryHeap<(Pos, Reverse<RoomNo>, EventNo)>,
+    )> {
         let upto = from.map_or(Pos::MAX, |Place(pos)| pos);
         let (mut ways, mut heads) = (HashMap::new(), BinaryHeap::new());
         for entry in members::rooms(view.s, viewer.user) {
             let (room, standing) = entry?;
-            let Some(joined_at) = standing.joined_at.filter(|_| standing.is_joined()) else { continue };
-            let Some((pos, event)) = timeline::last_upto(view.s, room, upto)? else { continue };
+            let Some(joined_at) = standing.joined_at.filter(|_| standing.is_joined()) else {
+                continue;
+            };
+            let Some((pos, event)) = timeline::last_upto(view.s, room, upto)? else {
+                continue;
+            };
             if pos < joined_at {
                 continue;
             }

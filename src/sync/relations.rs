@@ -39,7 +39,9 @@ pub(crate) fn bundles(
 }
 
 pub(crate) fn thread_of(s: &Snapshot, event: &Stored) -> Result<Option<EventNo>> {
-    let Some((mut parent, rel_type)) = event.relates_to() else { return Ok(None) };
+    let Some((mut parent, rel_type)) = event.relates_to() else {
+        return Ok(None);
+    };
     if rel_type == "m.thread" {
         return Ok(Some(parent));
     }

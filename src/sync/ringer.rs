@@ -47,7 +47,9 @@ impl Audiences {
     }
 
     fn set(&mut self, room: RoomNo, user: UserNo, is_in: bool) {
-        let Some(users) = self.rooms.get_mut(&room) else { return };
+        let Some(users) = self.rooms.get_mut(&room) else {
+            return;
+        };
         match is_in {
             true if users.insert(user) => self.total += 1,
             false if users.remove(&user) => self.total -= 1,
@@ -110,7 +112,9 @@ impl Ringer {
     }
 
     async fn ring(&mut self, changes: Vec<(Pos, Change)>) -> Result<()> {
-        let Some(upto) = changes.last().map(|(pos, _)| *pos) else { return Ok(()) };
+        let Some(upto) = changes.last().map(|(pos, _)| *pos) else {
+            return Ok(());
+        };
         self.bells().begin(upto);
         let rung = self.ring_all(&changes, upto).await;
         if rung.is_err() {
@@ -148,7 +152,12 @@ impl Ringer {
         let (mut rooms, mut users) = (HashSet::new(), HashSet::new());
         for (_, change) in changes {
             match change {
-                Change::Event { room, .. } | Change::Receipt { room, private: false, .. } => {
+                Change::Event { room, .. }
+                | Change::Receipt {
+                    room,
+                    private: false,
+                    ..
+                } => {
                     rooms.insert(*room);
                 }
                 Change::DeviceList { user } | Change::Presence { user } => {
@@ -188,19 +197,40 @@ impl Ringer {
         let bells = &self.sync.inner().bells;
         match change {
             Change::Event { room, member, .. } => {
-                let marks = RoomMarks { event: pos, ..RoomMarks::default() };
+                let marks = RoomMarks {
+                    event: pos,
+                    ..RoomMarks::default()
+                };
                 if let Some(member) = member {
                     let is_ours = self.sync.inner().rooms.is_ours(&s.user_id(*member)?);
-                    self.audiences.set(*room, *member, is_ours && members::is_joined(s, *room, *member)?);
+                    self.audiences.set(
+                        *room,
+                        *member,
+                        is_ours && members::is_joined(s, *room, *member)?,
+                    );
                     round.mark(bells, *member, *room, marks);
-                    round.mark_own(bells, *member, UserMarks { membership: pos, ..UserMarks::default() });
+                    round.mark_own(
+                        bells,
+                        *member,
+                        UserMarks {
+                            membership: pos,
+                            ..UserMarks::default()
+                        },
+                    );
                 }
                 for user in self.audiences.get(*room) {
                     round.mark(bells, user, *room, marks);
                 }
             }
-            Change::Receipt { room, user, private } => {
-                let marks = RoomMarks { receipt: pos, ..RoomMarks::default() };
+            Change::Receipt {
+                room,
+                user,
+                private,
+            } => {
+                let marks = RoomMarks {
+                    receipt: pos,
+                    ..RoomMarks::default()
+                };
                 round.mark(bells, *user, *room, marks);
                 if !private {
                     for user in self.audiences.get(*room) {
@@ -209,11 +239,17 @@ impl Ringer {
                 }
             }
             Change::DeviceList { user } => {
-                let marks = UserMarks { device_lists: pos, ..UserMarks::default() };
+                let marks = UserMarks {
+                    device_lists: pos,
+                    ..UserMarks::default()
+                };
                 self.mark_neighbours(round, *user, rooms, marks);
             }
             Change::Presence { user } => {
-                let marks = UserMarks { presence: pos, ..UserMarks::default() };
+                let marks = UserMarks {
+                    presence: pos,
+                    ..UserMarks::default()
+                };
                 self.mark_neighbours(round, *user, rooms, marks);
             }
             other => {
@@ -252,11 +288,17 @@ impl Ringer {
         self.typed = version;
         self.typed_at = self.sync.inner().clock.monotonic();
         self.tick = Some(Instant::now() + TYPING_TICK);
-        let missing: Vec<RoomNo> =
-            changed.iter().copied().filter(|room| !self.audiences.rooms.contains_key(room)).collect();
+        let missing: Vec<RoomNo> = changed
+            .iter()
+            .copied()
+            .filter(|room| !self.audiences.rooms.contains_key(room))
+            .collect();
         if !missing.is_empty() {
             let read = move |s: &Snapshot| -> Result<Vec<(RoomNo, HashSet<UserNo>)>> {
-                missing.into_iter().map(|room| Ok((room, local_members(s, room)?))).collect()
+                missing
+                    .into_iter()
+                    .map(|room| Ok((room, local_members(s, room)?)))
+                    .collect()
             };
             for (room, users) in self.sync.inner().store.read(read).await? {
                 self.audiences.insert(room, users);
@@ -313,19 +355,47 @@ fn local_members(s: &Snapshot, room: RoomNo) -> Result<HashSet<UserNo>> {
 }
 
 /// What a change means for the one user whom it concerns.
-pub(crate) fn of_one_user(pos: Pos, change: &Change) -> Option<(UserNo, Option<(RoomNo, RoomMarks)>, UserMarks)> {
+pub(crate) fn of_one_user(
+    pos: Pos,
+    change: &Change,
+) -> Option<(UserNo, Option<(RoomNo, RoomMarks)>, UserMarks)> {
     let none = UserMarks::default();
     match change {
         Change::AccountData { user, room } => {
-            let room = room.map(|room| (room, RoomMarks { data: pos, ..RoomMarks::default() }));
+            let room = room.map(|room| {
+                (
+                    room,
+                    RoomMarks {
+                        data: pos,
+                        ..RoomMarks::default()
+                    },
+                )
+            });
             Some((*user, room, UserMarks { data: pos, ..none }))
         }
-        Change::ToDevice { user, .. } => Some((*user, None, UserMarks { to_device: pos, ..none })),
+        Change::ToDevice { user, .. } => Some((
+            *user,
+            None,
+            UserMarks {
+                to_device: pos,
+                ..none
+            },
+        )),
         Change::OneTimeKeys { user, .. } => Some((*user, None, UserMarks { keys: pos, ..none })),
         Change::Filter { user } => Some((*user, None, UserMarks { rules: pos, ..none })),
         Change::Invite { user, room } => {
-            let marks = RoomMarks { event: pos, ..RoomMarks::default() };
-            Some((*user, Some((*room, marks)), UserMarks { membership: pos, ..none }))
+            let marks = RoomMarks {
+                event: pos,
+                ..RoomMarks::default()
+            };
+            Some((
+                *user,
+                Some((*room, marks)),
+                UserMarks {
+                    membership: pos,
+                    ..none
+                },
+            ))
         }
         _ => None,
     }

@@ -36,7 +36,15 @@ pub struct TypingSeen {
 impl Token {
     /// Everything up to `pos`, and nothing of what lives in memory only.
     pub const fn at(pos: Pos) -> Self {
-        Self { pos, typing: TypingSeen { epoch: 0, version: 0, somebody: false }, to_device: None }
+        Self {
+            pos,
+            typing: TypingSeen {
+                epoch: 0,
+                version: 0,
+                somebody: false,
+            },
+            to_device: None,
+        }
     }
 
     /// How far messages to the device have been told.
@@ -47,7 +55,11 @@ impl Token {
 
 impl fmt::Display for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let TypingSeen { epoch, version, somebody } = self.typing;
+        let TypingSeen {
+            epoch,
+            version,
+            somebody,
+        } = self.typing;
         write!(f, "s{}_{epoch:x}_{version:x}", self.pos.get())?;
         if somebody {
             f.write_str("t")?;
@@ -107,7 +119,11 @@ impl FromStr for Place {
 
 fn position(text: Option<&str>) -> Result<Pos, Error> {
     let pos = Pos::new(number(text, 10)?);
-    if pos > Pos::MAX { Err(Error::BadToken) } else { Ok(pos) }
+    if pos > Pos::MAX {
+        Err(Error::BadToken)
+    } else {
+        Ok(pos)
+    }
 }
 
 /// A number in exactly the form that we write: no sign, no leading zero.
@@ -151,8 +167,26 @@ mod tests {
     #[test]
     fn malformed_tokens() {
         for text in [
-            "", "s", "12", "s-1", "s+1", "s01", "sx", "s1_", "s1_2", "s1_2_", "s1_2_3_", "s1_2_3_4", "s9_2_3t_4_5",
-            "s9223372036854775808", "s18446744073709551616", "s1 ", "s1_100000000_0", "t", "t1", "s72594_4483_1934_2_2",
+            "",
+            "s",
+            "12",
+            "s-1",
+            "s+1",
+            "s01",
+            "sx",
+            "s1_",
+            "s1_2",
+            "s1_2_",
+            "s1_2_3_",
+            "s1_2_3_4",
+            "s9_2_3t_4_5",
+            "s9223372036854775808",
+            "s18446744073709551616",
+            "s1 ",
+            "s1_100000000_0",
+            "t",
+            "t1",
+            "s72594_4483_1934_2_2",
         ] {
             assert!(text.parse::<Token>().is_err(), "{text}");
         }

@@ -5,10 +5,10 @@
 
 use ruma::RoomId;
 
-use rooms::Membership;
 use crate::relations::Bundle;
-use rooms::state::At;
+use rooms::Membership;
 use rooms::Stored;
+use rooms::state::At;
 
 use crate::client_form::{self, Form, Stay, Viewer};
 use crate::error::Result;
@@ -45,10 +45,20 @@ pub(crate) fn of(
 }
 
 /// Everything that concerns the event alone.
-fn own(view: &View<'_>, viewer: &Viewer, stay: &Stay, event: &Stored, out: &mut Writer) -> Result<()> {
+fn own(
+    view: &View<'_>,
+    viewer: &Viewer,
+    stay: &Stay,
+    event: &Stored,
+    out: &mut Writer,
+) -> Result<()> {
     out.key("age");
     out.number(i128::from(view.now) - i128::from(event.origin_server_ts()));
-    if let Some(txn) = viewer.device.as_deref().and_then(|device| event.transaction_id(viewer.user, device)) {
+    if let Some(txn) = viewer
+        .device
+        .as_deref()
+        .and_then(|device| event.transaction_id(viewer.user, device))
+    {
         out.key("transaction_id");
         out.string(txn);
     }
@@ -88,10 +98,14 @@ fn was_joined_before(stay: &Stay, event: &Stored, after: Option<Membership>) -> 
 }
 
 fn at(view: &View<'_>, stay: &Stay, state: &At) -> Result<Membership> {
-    let Some(key) = stay.key else { return Ok(Membership::Leave) };
+    let Some(key) = stay.key else {
+        return Ok(Membership::Leave);
+    };
     let found = state.find_key(view.s, key)?;
     let event = found.map(|no| view.event(no)).transpose()?;
-    Ok(event.and_then(|event| event.membership()).unwrap_or(Membership::Leave))
+    Ok(event
+        .and_then(|event| event.membership())
+        .unwrap_or(Membership::Leave))
 }
 
 /// What others have related to the event.
@@ -103,7 +117,10 @@ fn relations(
     room_id: Option<&RoomId>,
     out: &mut Writer,
 ) -> Result<()> {
-    let form = Form { room_id, federation: false };
+    let form = Form {
+        room_id,
+        federation: false,
+    };
     out.open();
     if !bundle.references.is_empty() {
         out.key("m.reference");
@@ -133,9 +150,22 @@ fn relations(
         out.boolean(thread.participated);
         out.key("latest_event");
         // An event in a thread has edits and references of its own, but never a thread.
-        let inner = client_form::bundles(view, viewer, &[&thread.latest])?.pop().flatten();
-        let inner = inner.map(|inner| Bundle { thread: None, ..inner });
-        client_form::write_one(view, out, viewer, stay, &thread.latest, inner.as_ref(), form)?;
+        let inner = client_form::bundles(view, viewer, &[&thread.latest])?
+            .pop()
+            .flatten();
+        let inner = inner.map(|inner| Bundle {
+            thread: None,
+            ..inner
+        });
+        client_form::write_one(
+            view,
+            out,
+            viewer,
+            stay,
+            &thread.latest,
+            inner.as_ref(),
+            form,
+        )?;
         out.close();
     }
     out.close();

@@ -34,7 +34,10 @@ pub(crate) struct Events {
 
 impl Default for Events {
     fn default() -> Self {
-        Self { cache: Cache::with_weighter(20_000, BYTES, Size), redacted: AtomicU64::new(0) }
+        Self {
+            cache: Cache::with_weighter(20_000, BYTES, Size),
+            redacted: AtomicU64::new(0),
+        }
     }
 }
 
@@ -72,20 +75,37 @@ pub(crate) struct View<'a> {
 
 impl<'a> View<'a> {
     /// A view of a snapshot; `rung` is how far the cache has been kept.
-    pub(crate) fn new(s: &'a Snapshot, store: &Store, events: &'a Events, rung: Pos, now: u64) -> Self {
+    pub(crate) fn new(
+        s: &'a Snapshot,
+        store: &Store,
+        events: &'a Events,
+        rung: Pos,
+        now: u64,
+    ) -> Self {
         let trust = if rung >= s.head() {
             Trust::All
         } else {
-            store.recent_changes(rung, s.head(), BEHIND).map_or(Trust::None, |changes| {
-                let whole = changes.len() < BEHIND;
-                let redacted = changes.into_iter().filter_map(|(_, change)| match change {
-                    Change::Redaction { event, .. } => Some(event),
-                    _ => None,
-                });
-                if whole { Trust::AllBut(redacted.collect()) } else { Trust::None }
-            })
+            store
+                .recent_changes(rung, s.head(), BEHIND)
+                .map_or(Trust::None, |changes| {
+                    let whole = changes.len() < BEHIND;
+                    let redacted = changes.into_iter().filter_map(|(_, change)| match change {
+                        Change::Redaction { event, .. } => Some(event),
+                        _ => None,
+                    });
+                    if whole {
+                        Trust::AllBut(redacted.collect())
+                    } else {
+                        Trust::None
+                    }
+                })
         };
-        Self { s, now, events, trust }
+        Self {
+            s,
+            now,
+            events,
+            trust,
+        }
     }
 
     /// One event.
@@ -100,10 +120,17 @@ impl<'a> View<'a> {
 
     /// Many events, in the order of their numbers' list.
     pub(crate) fn events(&self, numbers: &[EventNo]) -> Result<Vec<Arc<Stored>>> {
-        let mut found: Vec<Option<Arc<Stored>>> = numbers.iter().map(|no| self.cached(*no)).collect();
-        let missing: Vec<EventNo> =
-            numbers.iter().zip(&found).filter(|(_, event)| event.is_none()).map(|(no, _)| *no).collect();
-        let mut read = Stored::get_many(self.s, &missing)?.into_iter().map(Arc::new);
+        let mut found: Vec<Option<Arc<Stored>>> =
+            numbers.iter().map(|no| self.cached(*no)).collect();
+        let missing: Vec<EventNo> = numbers
+            .iter()
+            .zip(&found)
+            .filter(|(_, event)| event.is_none())
+            .map(|(no, _)| *no)
+            .collect();
+        let mut read = Stored::get_many(self.s, &missing)?
+            .into_iter()
+            .map(Arc::new);
         for slot in found.iter_mut().filter(|slot| slot.is_none()) {
             let event = read.next().ok_or(Error::Bug("reading many events"))?;
             self.events.insert(event.no(), &event, self.s.head());
@@ -118,6 +145,10 @@ impl<'a> View<'a> {
             Trust::AllBut(redacted) => !redacted.contains(&no),
             Trust::None => false,
         };
-        if may { self.events.cache.get(&no) } else { None }
+        if may {
+            self.events.cache.get(&no)
+        } else {
+            None
+        }
     }
 }

@@ -41,7 +41,12 @@ pub(crate) struct Window {
 impl Window {
     /// No events.
     pub(crate) const fn empty(at: Pos) -> Self {
-        Self { events: Vec::new(), limited: false, hidden: false, from: at }
+        Self {
+            events: Vec::new(),
+            limited: false,
+            hidden: false,
+            from: at,
+        }
     }
 
     /// Whether nothing has happened in the stretch at all.
@@ -67,7 +72,10 @@ pub(crate) fn newest(
     let (mut looked, mut unseen) = (0, 0);
     let mut rows = timeline::range(view.s, room, after, upto, Order::Backward);
     'search: loop {
-        let chunk: Vec<(Pos, EventNo)> = rows.by_ref().take((limit + 1).min(50)).collect::<Result<_, _>>()?;
+        let chunk: Vec<(Pos, EventNo)> = rows
+            .by_ref()
+            .take((limit + 1).min(50))
+            .collect::<Result<_, _>>()?;
         if chunk.is_empty() {
             break;
         }

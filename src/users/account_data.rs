@@ -58,7 +58,12 @@ pub fn get(
 }
 
 /// When a piece of account data last changed, if ever.
-pub fn changed_at(s: &Snapshot, user: UserNo, room: Option<RoomNo>, kind: &str) -> Result<Option<Pos>, Error> {
+pub fn changed_at(
+    s: &Snapshot,
+    user: UserNo,
+    room: Option<RoomNo>,
+    kind: &str,
+) -> Result<Option<Pos>, Error> {
     Ok(s.get(ACCOUNT_DATA, &(user, room, kind))?.map(|row| row.pos))
 }
 

@@ -85,17 +85,31 @@ impl Typing {
             None => Some(typing.active()),
             Some(Token { typing: seen, .. }) if seen.epoch == sync.inner().epoch => {
                 let unchanged = seen.version == version;
-                Some(if unchanged { Vec::new() } else { typing.changed_rooms(seen.version) })
+                Some(if unchanged {
+                    Vec::new()
+                } else {
+                    typing.changed_rooms(seen.version)
+                })
             }
-            Some(Token { typing: TypingSeen { somebody: true, .. }, .. }) => None,
+            Some(Token {
+                typing: TypingSeen { somebody: true, .. },
+                ..
+            }) => None,
             Some(_) => Some(typing.active()),
         };
-        Self { version, rooms, told: false, somebody: false }
+        Self {
+            version,
+            rooms,
+            told: false,
+            somebody: false,
+        }
     }
 
     /// Whether a room has to be told of.
     pub(super) fn is_due(&self, room: RoomNo) -> bool {
-        self.rooms.as_ref().is_none_or(|rooms| rooms.contains(&room))
+        self.rooms
+            .as_ref()
+            .is_none_or(|rooms| rooms.contains(&room))
     }
 }
 
@@ -147,8 +161,15 @@ impl Builder<'_> {
         out.key("next_batch");
         out.string(&self.next_batch(to_device.upto)?.to_string());
         out.close();
-        let chain = self.known.as_ref().map(|known| (known.chain(), self.head()));
-        Ok(Answer { body: out.into_bytes(), is_due, chain })
+        let chain = self
+            .known
+            .as_ref()
+            .map(|known| (known.chain(), self.head()));
+        Ok(Answer {
+            body: out.into_bytes(),
+            is_due,
+            chain,
+        })
     }
 
     pub(super) fn head(&self) -> Pos {
@@ -161,7 +182,9 @@ impl Builder<'_> {
 
     /// Whether something of the user's own may have changed.
     fn may(&self, mark: impl FnOnce(&Marks) -> Pos) -> bool {
-        self.marks.as_ref().is_none_or(|marks| mark(marks) > self.since_pos())
+        self.marks
+            .as_ref()
+            .is_none_or(|marks| mark(marks) > self.since_pos())
     }
 
     // ── rooms ──
@@ -176,9 +199,15 @@ impl Builder<'_> {
             let is_new = self.since.is_none() || standing.since > since;
             match standing.membership {
                 Membership::Join => self.joined(room, &room_id, &standing)?,
-                Membership::Invite if is_new || self.ask.full_state => self.invited(room, &room_id, &standing)?,
-                Membership::Knock if is_new || self.ask.full_state => self.knocked(room, &room_id)?,
-                Membership::Leave | Membership::Ban if is_new && self.tells_of_leaving(&standing) => {
+                Membership::Invite if is_new || self.ask.full_state => {
+                    self.invited(room, &room_id, &standing)?
+                }
+                Membership::Knock if is_new || self.ask.full_state => {
+                    self.knocked(room, &room_id)?
+                }
+                Membership::Leave | Membership::Ban
+                    if is_new && self.tells_of_leaving(&standing) =>
+                {
                     self.left(room, &room_id, &standing)?;
                 }
                 _ => {}
@@ -195,7 +224,14 @@ impl Builder<'_> {
         };
         let typing = self.typing.rooms.iter().flatten();
         let data = self.room_data.keys();
-        let mut rooms: Vec<RoomNo> = marks.rooms.iter().map(|(room, _)| room).chain(typing).chain(data).copied().collect();
+        let mut rooms: Vec<RoomNo> = marks
+            .rooms
+            .iter()
+            .map(|(room, _)| room)
+            .chain(typing)
+            .chain(data)
+            .copied()
+            .collect();
         rooms.sort_unstable();
         rooms.dedup();
         let mut found = Vec::with_capacity(rooms.len());
@@ -224,23 +260,46 @@ impl Builder<'_> {
     }
 
     fn invited(&mut self, room: RoomNo, room_id: &ruma::RoomId, standing: &Standing) -> Result<()> {
-        if self.viewer.ignores_user(self.view.s.user_id(standing.by)?.as_str()) {
+        if self
+            .viewer
+            .ignores_user(self.view.s.user_id(standing.by)?.as_str())
+        {
             return Ok(());
         }
         let state = members::stripped(self.view.s, room, self.viewer.user)?;
-        write_stripped(&mut self.sections.invite, room_id, "invite_state", state.as_deref());
+        write_stripped(
+            &mut self.sections.invite,
+            room_id,
+            "invite_state",
+            state.as_deref(),
+        );
         Ok(())
     }
 
     fn knocked(&mut self, room: RoomNo, room_id: &ruma::RoomId) -> Result<()> {
         let state = members::stripped(self.view.s, room, self.viewer.user)?;
-        write_stripped(&mut self.sections.knock, room_id, "knock_state", state.as_deref());
+        write_stripped(
+            &mut self.sections.knock,
+            room_id,
+            "knock_state",
+            state.as_deref(),
+        );
         Ok(())
     }
 
     fn write_rooms(&mut self, out: &mut Writer) -> bool {
-        let Sections { join, invite, knock, leave } = std::mem::take(&mut self.sections);
-        let sections = [("join", join), ("invite", invite), ("knock", knock), ("leave", leave)];
+        let Sections {
+            join,
+            invite,
+            knock,
+            leave,
+        } = std::mem::take(&mut self.sections);
+        let sections = [
+            ("join", join),
+            ("invite", invite),
+            ("knock", knock),
+            ("leave", leave),
+        ];
         if sections.iter().all(|(_, section)| section.len() == 0) {
             return false;
         }
@@ -279,15 +338,26 @@ impl Builder<'_> {
             Some(_) => Vec::new(),
         };
         let filter = &self.ask.filter.account_data;
-        let wanted = own.iter().filter(|piece| filter.has_type(&piece.kind) && filter.has_sender(self.viewer.user_id.as_str()));
+        let wanted = own.iter().filter(|piece| {
+            filter.has_type(&piece.kind) && filter.has_sender(self.viewer.user_id.as_str())
+        });
         Ok(write_account_data(out, wanted))
     }
 
     fn device_lists(&mut self, out: &mut Writer) -> Result<bool> {
-        let Some(since) = self.since else { return Ok(false) };
+        let Some(since) = self.since else {
+            return Ok(false);
+        };
         let look = self.may(|marks| marks.own.device_lists);
         let user = self.viewer.user;
-        let lists = devices::changes(&self.view, user, since.pos, &self.moves, &mut self.neighbours, look)?;
+        let lists = devices::changes(
+            &self.view,
+            user,
+            since.pos,
+            &self.moves,
+            &mut self.neighbours,
+            look,
+        )?;
         if lists.changed.is_empty() && lists.left.is_empty() {
             return Ok(false);
         }
@@ -312,7 +382,9 @@ impl Builder<'_> {
         }
         let mut found = Vec::new();
         for user in self.whose_presence()? {
-            let Some(presence) = presence::get(self.view.s, user, self.view.now)? else { continue };
+            let Some(presence) = presence::get(self.view.s, user, self.view.now)? else {
+                continue;
+            };
             // Somebody who has just come is told who is there, not who is not.
             let is_old = self.since.is_none() && presence.state == PresenceState::Offline;
             let user_id = self.view.s.user_id(user)?;
@@ -345,7 +417,12 @@ impl Builder<'_> {
         let mut found: Vec<UserNo> = self.moves.came.iter().copied().collect();
         match self.since {
             None => {
-                let rooms: Vec<RoomNo> = self.neighbours.rooms(&self.view, user)?.iter().copied().collect();
+                let rooms: Vec<RoomNo> = self
+                    .neighbours
+                    .rooms(&self.view, user)?
+                    .iter()
+                    .copied()
+                    .collect();
                 self.members_of(&rooms, &mut found)?;
                 found.push(user);
             }
@@ -380,13 +457,23 @@ impl Builder<'_> {
     }
 
     fn to_device(&self, out: &mut Writer) -> Result<ToDevice> {
-        let nothing = ToDevice { told: false, upto: None };
+        let nothing = ToDevice {
+            told: false,
+            upto: None,
+        };
         let from = self.since.map_or(Pos::ZERO, |since| since.to_device());
         let lags = self.since.is_some_and(|since| since.to_device.is_some());
         if !lags && !self.may(|marks| marks.own.to_device) {
             return Ok(nothing);
         }
-        let waiting = to_device::pending(self.view.s, self.viewer.user, &self.ask.device, from, self.head(), TO_DEVICE)?;
+        let waiting = to_device::pending(
+            self.view.s,
+            self.viewer.user,
+            &self.ask.device,
+            from,
+            self.head(),
+            TO_DEVICE,
+        )?;
         if waiting.is_empty() {
             return Ok(nothing);
         }
@@ -407,10 +494,17 @@ impl Builder<'_> {
 
     /// How many keys the device has left; due by itself if that has changed.
     fn key_counts(&self, out: &mut Writer) -> Result<bool> {
-        let counts = self.sync.inner().users.key_counts(self.viewer.user, self.ask.device.as_str().into())?;
+        let counts = self
+            .sync
+            .inner()
+            .users
+            .key_counts(self.viewer.user, self.ask.device.as_str().into())?;
         out.key("device_one_time_keys_count");
         out.value(&counts.one_time);
-        for name in ["device_unused_fallback_key_types", "org.matrix.msc2732.device_unused_fallback_key_types"] {
+        for name in [
+            "device_unused_fallback_key_types",
+            "org.matrix.msc2732.device_unused_fallback_key_types",
+        ] {
             out.key(name);
             out.value(&counts.unused_fallback);
         }
@@ -420,8 +514,16 @@ impl Builder<'_> {
 
     fn next_batch(&mut self, to_device: Option<Pos>) -> Result<Token> {
         let somebody = self.is_somebody_typing()?;
-        let typing = TypingSeen { epoch: self.sync.inner().epoch, version: self.typing.version, somebody };
-        Ok(Token { pos: self.head(), typing, to_device })
+        let typing = TypingSeen {
+            epoch: self.sync.inner().epoch,
+            version: self.typing.version,
+            somebody,
+        };
+        Ok(Token {
+            pos: self.head(),
+            typing,
+            to_device,
+        })
     }
 
     /// Whether the client now believes that somebody is typing.
@@ -443,7 +545,12 @@ struct ToDevice {
     upto: Option<Pos>,
 }
 
-fn write_stripped(out: &mut Writer, room_id: &ruma::RoomId, name: &'static str, state: Option<&str>) {
+fn write_stripped(
+    out: &mut Writer,
+    room_id: &ruma::RoomId,
+    name: &'static str,
+    state: Option<&str>,
+) {
     out.any_key(room_id.as_str());
     out.open();
     out.key(name);
@@ -455,7 +562,10 @@ fn write_stripped(out: &mut Writer, room_id: &ruma::RoomId, name: &'static str, 
 }
 
 /// Writes `account_data`, if there is any.
-pub(super) fn write_account_data<'p>(out: &mut Writer, pieces: impl Iterator<Item = &'p Piece>) -> bool {
+pub(super) fn write_account_data<'p>(
+    out: &mut Writer,
+    pieces: impl Iterator<Item = &'p Piece>,
+) -> bool {
     let mut pieces = pieces.peekable();
     if pieces.peek().is_none() {
         return false;

@@ -107,17 +107,25 @@ impl Sync {
         let presence = params.set_presence.clone().unwrap_or(PresenceState::Online);
         let ask = Arc::new(self.understand(who, params).await?);
         if let Some(since) = ask.since(self.inner().store.head()) {
-            self.inner().users.acknowledge_to_device(ask.user, &who.device_id, since.to_device()).await?;
+            self.inner()
+                .users
+                .acknowledge_to_device(ask.user, &who.device_id, since.to_device())
+                .await?;
         }
         let _here = self.inner().users.presence_syncing(who, &presence);
         let deadline = Instant::now() + timeout;
         loop {
-            let mut listening = self.inner().bells.listen(ask.user, self.inner().clock.monotonic());
+            let mut listening = self
+                .inner()
+                .bells
+                .listen(ask.user, self.inner().clock.monotonic());
             let answer = self.answer(&ask, &listening).await?;
             let over = Instant::now() >= deadline || self.inner().bells.is_closed();
             if answer.is_due || over {
                 if let Some((chain, upto)) = answer.chain {
-                    self.inner().told.answered(chain, ask.user, &ask.device, upto);
+                    self.inner()
+                        .told
+                        .answered(chain, ask.user, &ask.device, upto);
                 }
                 return Ok(answer.body);
             }
@@ -151,11 +159,18 @@ impl Sync {
             return answer::build(self, ask, &snapshot, scope);
         }
         let (sync, ask) = (self.clone(), ask.clone());
-        self.inner().store.read(move |_| answer::build(&sync, &ask, &snapshot, scope)).await
+        self.inner()
+            .store
+            .read(move |_| answer::build(&sync, &ask, &snapshot, scope))
+            .await
     }
 
     pub(crate) fn user_no(&self, user: &UserId) -> Result<UserNo> {
-        self.inner().store.snapshot().user_no(user)?.ok_or(Error::Bug("a user without a number"))
+        self.inner()
+            .store
+            .snapshot()
+            .user_no(user)?
+            .ok_or(Error::Bug("a user without a number"))
     }
 
     /// Somebody who reads, with what the house knows of them.
@@ -171,7 +186,9 @@ impl Sync {
 
     /// A filter by its name, or as it stands in the request.
     async fn filter(&self, who: &Identity, text: Option<&str>) -> Result<Arc<Filter>> {
-        let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(Arc::default()) };
+        let Some(text) = text.filter(|text| !text.is_empty()) else {
+            return Ok(Arc::default());
+        };
         let key = (who.user_no(), text.to_owned());
         if let Some(filter) = self.inner().filters.get(&key) {
             return Ok(filter);

@@ -33,7 +33,12 @@ struct Told {
 impl Builder<'_> {
     // ── rooms the user is in ──
 
-    pub(super) fn joined(&mut self, room: RoomNo, room_id: &RoomId, standing: &Standing) -> Result<()> {
+    pub(super) fn joined(
+        &mut self,
+        room: RoomNo,
+        room_id: &RoomId,
+        standing: &Standing,
+    ) -> Result<()> {
         let since = self.since.map(|since| since.pos);
         let is_entered = since.is_some_and(|since| standing.joined_at.is_none_or(|at| at > since));
         // Where the client knows the room from.
@@ -90,17 +95,28 @@ impl Builder<'_> {
                 let is_in = event.pos().zip(stay).is_some_and(|(pos, stay)| pos >= stay);
                 Ok(is_in || viewer.sees(event)?)
             };
-            window = self.window(room, room_id, (from.unwrap_or(Pos::ZERO), self.head()), sees)?;
+            window = self.window(
+                room,
+                room_id,
+                (from.unwrap_or(Pos::ZERO), self.head()),
+                sees,
+            )?;
             // What the client may know of the room is from an earlier stay, with a gap behind it.
             window.limited |= is_entered;
         }
         if from.is_some() && window.is_void() && !self.ask.full_state {
-            return Ok(Told { window, state: Vec::new(), renames: false });
+            return Ok(Told {
+                window,
+                state: Vec::new(),
+                renames: false,
+            });
         }
         let end = At::now(self.view.s, room)?;
         let then = match from {
             None => None,
-            Some(from) if window.limited || window.hidden => Some(At::position(self.view.s, room, from)?),
+            Some(from) if window.limited || window.hidden => {
+                Some(At::position(self.view.s, room, from)?)
+            }
             Some(_) => Some(window.events.first().map_or(end, |first| At::before(first))),
         };
         if let Some(then) = then {
@@ -112,9 +128,17 @@ impl Builder<'_> {
         };
         let moments = Moments::new(known, &window, end, true);
         let state = self.state(room, room_id, &moments, &window)?;
-        let changed = window.events.iter().chain(&state).any(|event| members::changes_summary(event));
+        let changed = window
+            .events
+            .iter()
+            .chain(&state)
+            .any(|event| members::changes_summary(event));
         let renames = changed || window.limited || window.hidden;
-        Ok(Told { window, state, renames })
+        Ok(Told {
+            window,
+            state,
+            renames,
+        })
     }
 
     /// The newest events of a stretch that the user may see and wants to.
@@ -131,19 +155,28 @@ impl Builder<'_> {
             if !sees(event)? {
                 return Ok(Keep::Unseen);
             }
-            let wanted = has_room
-                && !self.viewer.ignores(event)
-                && (everything || filter.has_event(event));
+            let wanted =
+                has_room && !self.viewer.ignores(event) && (everything || filter.has_event(event));
             Ok(if wanted { Keep::Yes } else { Keep::No })
         };
         window::newest(&self.view, room, stretch, filter.limit, &mut keep)
     }
 
     /// The state that goes with a timeline.
-    fn state(&self, room: RoomNo, room_id: &RoomId, moments: &Moments, window: &Window) -> Result<Vec<Arc<Stored>>> {
+    fn state(
+        &self,
+        room: RoomNo,
+        room_id: &RoomId,
+        moments: &Moments,
+        window: &Window,
+    ) -> Result<Vec<Arc<Stored>>> {
         let at = self.ask.dialect.state_at();
         let lazily = self.ask.filter.lazy != Lazy::No;
-        let members = if lazily { Members::Changed } else { Members::All };
+        let members = if lazily {
+            Members::Changed
+        } else {
+            Members::All
+        };
         let mut numbers = delta::delta(&self.view, room, moments, window, at, members)?;
         if lazily {
             let mut needed: Vec<store::UserNo> = members::senders(window).collect();
@@ -153,9 +186,17 @@ impl Builder<'_> {
                     needed.extend(Summary::of(&self.view, room, self.viewer.user)?.heroes());
                 }
             }
-            let known = self.known.as_ref().filter(|_| self.ask.filter.lazy == Lazy::Once);
-            let lacking = members::needed(&self.view, room, moments, moments.told(at), needed, known)?;
-            numbers.extend(lacking.into_iter().filter(|event| at == StateAt::End || !window.has(*event)));
+            let known = self
+                .known
+                .as_ref()
+                .filter(|_| self.ask.filter.lazy == Lazy::Once);
+            let lacking =
+                members::needed(&self.view, room, moments, moments.told(at), needed, known)?;
+            numbers.extend(
+                lacking
+                    .into_iter()
+                    .filter(|event| at == StateAt::End || !window.has(*event)),
+            );
         }
         let mut state = delta::read(&self.view, numbers)?;
         let filter = &self.ask.filter.state;
@@ -166,7 +207,12 @@ impl Builder<'_> {
             state.retain(|event| filter.has_event(event));
         }
         if let Some(known) = &self.known {
-            let told: Vec<&Stored> = window.events.iter().chain(&state).map(|event| &**event).collect();
+            let told: Vec<&Stored> = window
+                .events
+                .iter()
+                .chain(&state)
+                .map(|event| &**event)
+                .collect();
             members::note(&self.view, room, &told, known)?;
         }
         Ok(state)
@@ -183,7 +229,10 @@ impl Builder<'_> {
         let stay = Stay::of(self.view.s, &self.viewer, Some(standing))?;
         let Told { window, state, .. } = told;
         // Inside a sync the place tells the room; as servers exchange them, events name it themselves.
-        let form = Form { room_id: None, federation: self.ask.filter.federation_format };
+        let form = Form {
+            room_id: None,
+            federation: self.ask.filter.federation_format,
+        };
         let mut is_due = false;
         let wants_state = self.ask.dialect.state_at() == StateAt::End;
         if !state.is_empty() || wants_state {
@@ -237,7 +286,8 @@ impl Builder<'_> {
             let users = self.sync.inner().rooms.typing().users(room);
             // A client that comes anew believes nobody to be typing.
             if !users.is_empty() || from.is_some() {
-                self.typing.somebody |= ephemeral::typing(&self.view, &mut list, &self.viewer, &users)?;
+                self.typing.somebody |=
+                    ephemeral::typing(&self.view, &mut list, &self.viewer, &users)?;
                 self.typing.told = true;
             }
         }
@@ -254,7 +304,13 @@ impl Builder<'_> {
         Ok(true)
     }
 
-    fn write_room_data(&self, out: &mut Writer, room: RoomNo, room_id: &RoomId, is_new: bool) -> Result<bool> {
+    fn write_room_data(
+        &self,
+        out: &mut Writer,
+        room: RoomNo,
+        room_id: &RoomId,
+        is_new: bool,
+    ) -> Result<bool> {
         let filter = &self.ask.filter.room_data;
         if !filter.has_room(room_id) {
             return Ok(false);
@@ -269,12 +325,17 @@ impl Builder<'_> {
                 None => return Ok(false),
             }
         };
-        Ok(write_account_data(out, pieces.iter().filter(|piece| filter.has_type(&piece.kind))))
+        Ok(write_account_data(
+            out,
+            pieces.iter().filter(|piece| filter.has_type(&piece.kind)),
+        ))
     }
 
     /// Whether the user has read something that the client is not told of by a receipt, so that the counts have to be told.
     fn has_read(&self, room: RoomNo, from: Option<Pos>, marks: Option<RoomMarks>) -> Result<bool> {
-        let Some(from) = from.filter(|_| !self.ask.filter.ephemeral.has_type("m.receipt")) else { return Ok(false) };
+        let Some(from) = from.filter(|_| !self.ask.filter.ephemeral.has_type("m.receipt")) else {
+            return Ok(false);
+        };
         if marks.is_some_and(|marks| marks.receipt == Pos::ZERO) {
             return Ok(false);
         }
@@ -287,10 +348,16 @@ impl Builder<'_> {
             Some(rules) => rules,
             None => Rules::of(self.sync, self.view.s, self.viewer.user)?,
         };
-        let unread = self.sync.count(&self.view, &self.viewer, &rules, room, standing)?;
+        let unread = self
+            .sync
+            .count(&self.view, &self.viewer, &rules, room, standing)?;
         self.rules = Some(rules);
         let all = unread.all();
-        let main = if self.ask.filter.by_thread { unread.main() } else { all };
+        let main = if self.ask.filter.by_thread {
+            unread.main()
+        } else {
+            all
+        };
         out.key("unread_notifications");
         write_counts(out, main);
         if self.ask.filter.by_thread {
@@ -302,8 +369,13 @@ impl Builder<'_> {
     }
 
     fn write_threads(&self, out: &mut Writer, unread: &RoomUnread) -> Result<()> {
-        let threads = unread.threads.iter().filter(|(_, counts)| counts.notify > 0);
-        let mut threads = threads.filter_map(|(thread, counts)| Some(((*thread)?, *counts))).peekable();
+        let threads = unread
+            .threads
+            .iter()
+            .filter(|(_, counts)| counts.notify > 0);
+        let mut threads = threads
+            .filter_map(|(thread, counts)| Some(((*thread)?, *counts)))
+            .peekable();
         if threads.peek().is_none() {
             return Ok(());
         }
@@ -319,10 +391,17 @@ impl Builder<'_> {
 
     // ── rooms the user has left ──
 
-    pub(super) fn left(&mut self, room: RoomNo, room_id: &RoomId, standing: &Standing) -> Result<()> {
+    pub(super) fn left(
+        &mut self,
+        room: RoomNo,
+        room_id: &RoomId,
+        standing: &Standing,
+    ) -> Result<()> {
         let since = self.since.map(|since| since.pos);
         // The stay that ended is of interest if the client does not know of its end yet.
-        let stay_end = standing.left_at.filter(|end| since.is_none_or(|since| *end > since));
+        let stay_end = standing
+            .left_at
+            .filter(|end| since.is_none_or(|since| *end > since));
         let told = match stay_end {
             Some(end) => self.timeline_of_left(room, room_id, standing, end)?,
             None => self.farewell(standing)?,
@@ -343,15 +422,28 @@ impl Builder<'_> {
     }
 
     /// What the user saw up to the end of their stay, and the event that says how they stand to the room now.
-    fn timeline_of_left(&mut self, room: RoomNo, room_id: &RoomId, standing: &Standing, end: Pos) -> Result<Told> {
+    fn timeline_of_left(
+        &mut self,
+        room: RoomNo,
+        room_id: &RoomId,
+        standing: &Standing,
+        end: Pos,
+    ) -> Result<Told> {
         let since = self.since.map(|since| since.pos);
         let viewer = visibility::Viewer::new(self.view.s, room, Some(self.viewer.user))?;
         let sees = |event: &Stored| {
             let is_own = event.no() == standing.event;
             Ok(is_own || (event.pos().is_some_and(|pos| pos <= end) && viewer.sees(event)?))
         };
-        let mut window = self.window(room, room_id, (since.unwrap_or(Pos::ZERO), standing.since), sees)?;
-        let then = since.map(|since| At::position(self.view.s, room, since)).transpose()?;
+        let mut window = self.window(
+            room,
+            room_id,
+            (since.unwrap_or(Pos::ZERO), standing.since),
+            sees,
+        )?;
+        let then = since
+            .map(|since| At::position(self.view.s, room, since))
+            .transpose()?;
         let was_in = match &then {
             Some(then) => members::was_joined(&self.view, *then, &self.viewer.user_id)?,
             None => false,
@@ -367,21 +459,39 @@ impl Builder<'_> {
         let moments = Moments::new(known, &window, end, false);
         let mut state = self.state(room, room_id, &moments, &window)?;
         self.add_own(standing, &mut state, &window)?;
-        Ok(Told { window, state, renames: false })
+        Ok(Told {
+            window,
+            state,
+            renames: false,
+        })
     }
 
     /// For somebody who was not in the room: the event alone that turned them away.
     fn farewell(&self, standing: &Standing) -> Result<Told> {
         let event = self.view.event(standing.event)?;
         let from = standing.since.previous();
-        let window = Window { events: vec![event], limited: false, hidden: false, from };
+        let window = Window {
+            events: vec![event],
+            limited: false,
+            hidden: false,
+            from,
+        };
         let mut state = Vec::new();
         self.add_own(standing, &mut state, &window)?;
-        Ok(Told { window, state, renames: false })
+        Ok(Told {
+            window,
+            state,
+            renames: false,
+        })
     }
 
     /// A client that takes no state from the timeline is told how its user stands to the room in the state.
-    fn add_own(&self, standing: &Standing, state: &mut Vec<Arc<Stored>>, window: &Window) -> Result<()> {
+    fn add_own(
+        &self,
+        standing: &Standing,
+        state: &mut Vec<Arc<Stored>>,
+        window: &Window,
+    ) -> Result<()> {
         let is_told = match self.ask.dialect.state_at() {
             StateAt::Start => window.has(standing.event),
             StateAt::End => false,

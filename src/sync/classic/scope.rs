@@ -22,7 +22,9 @@ pub(crate) enum Scope {
 impl Scope {
     /// What memory knows of the time from the token to `head`.
     pub(crate) fn of(sync: &Sync, ask: &Ask, listening: &Listening, head: Pos) -> Self {
-        let Some(since) = ask.since(head) else { return Self::Everything };
+        let Some(since) = ask.since(head) else {
+            return Self::Everything;
+        };
         // How far the bells have been rung comes first: what is rung for meanwhile is seen twice, and not never.
         let rung = sync.inner().bells.rung();
         let (mut marks, from) = match listening.marks(since.pos) {
@@ -40,7 +42,9 @@ impl Scope {
 
     /// Finds out more from the log on disk, if the time from the token to `head` is short.
     pub(crate) fn narrow(self, sync: &Sync, ask: &Ask, head: Pos) -> crate::Result<Self> {
-        let Some(since) = ask.since(head) else { return Ok(self) };
+        let Some(since) = ask.since(head) else {
+            return Ok(self);
+        };
         let near = head.get() - since.pos.get() < STRETCH as u64;
         if matches!(self, Self::Marked(_)) || !near {
             return Ok(self);
@@ -75,16 +79,41 @@ fn note_all(marks: &mut Marks, ask: &Ask, changes: &[(Pos, Change)]) {
 fn note(marks: &mut Marks, ask: &Ask, pos: Pos, change: &Change) {
     match change {
         Change::Event { room, member, .. } => {
-            marks.mark(*room, RoomMarks { event: pos, ..RoomMarks::default() });
+            marks.mark(
+                *room,
+                RoomMarks {
+                    event: pos,
+                    ..RoomMarks::default()
+                },
+            );
             if *member == Some(ask.user) {
-                marks.own.merge(UserMarks { membership: pos, ..UserMarks::default() });
+                marks.own.merge(UserMarks {
+                    membership: pos,
+                    ..UserMarks::default()
+                });
             }
         }
-        Change::Receipt { room, user, private } if !private || *user == ask.user => {
-            marks.mark(*room, RoomMarks { receipt: pos, ..RoomMarks::default() });
+        Change::Receipt {
+            room,
+            user,
+            private,
+        } if !private || *user == ask.user => {
+            marks.mark(
+                *room,
+                RoomMarks {
+                    receipt: pos,
+                    ..RoomMarks::default()
+                },
+            );
         }
-        Change::DeviceList { .. } => marks.own.merge(UserMarks { device_lists: pos, ..UserMarks::default() }),
-        Change::Presence { .. } => marks.own.merge(UserMarks { presence: pos, ..UserMarks::default() }),
+        Change::DeviceList { .. } => marks.own.merge(UserMarks {
+            device_lists: pos,
+            ..UserMarks::default()
+        }),
+        Change::Presence { .. } => marks.own.merge(UserMarks {
+            presence: pos,
+            ..UserMarks::default()
+        }),
         other => {
             if let Some((user, room, own)) = of_one_user(pos, other)
                 && user == ask.user

@@ -36,7 +36,9 @@ impl Unsaved {
     fn take(&self) -> Vec<((UserNo, RoomNo), UnreadRow)> {
         let mut rows = self.lock();
         let keys: Vec<(UserNo, RoomNo)> = rows.keys().copied().take(BATCH).collect();
-        keys.into_iter().filter_map(|key| rows.remove_entry(&key)).collect()
+        keys.into_iter()
+            .filter_map(|key| rows.remove_entry(&key))
+            .collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<(UserNo, RoomNo), UnreadRow>> {
@@ -65,7 +67,11 @@ impl Worker for Keeper {
         let rows = unsaved.take();
         if rows.is_empty() {
             let waited = cx.unless_stopping(unsaved.some.notified()).await;
-            return Ok(if waited.is_some() { Next::Again } else { Next::Stop });
+            return Ok(if waited.is_some() {
+                Next::Again
+            } else {
+                Next::Stop
+            });
         }
         let write = move |tx: &mut Tx| -> Result<(), Error> {
             for (key, row) in &rows {

@@ -62,7 +62,11 @@ impl Marks {
     pub fn of(&self, thread: Thread) -> Pos {
         let own = match thread {
             None => self.main,
-            Some(root) => self.threads.iter().find(|(other, _)| *other == root).map_or(Pos::ZERO, |(_, pos)| *pos),
+            Some(root) => self
+                .threads
+                .iter()
+                .find(|(other, _)| *other == root)
+                .map_or(Pos::ZERO, |(_, pos)| *pos),
         };
         own.max(self.all)
     }
@@ -79,7 +83,11 @@ pub(crate) struct Weight {
 
 impl Weight {
     fn counts(self) -> Counts {
-        Counts { notify: self.notify.into(), highlight: self.highlight.into(), unread: self.unread.into() }
+        Counts {
+            notify: self.notify.into(),
+            highlight: self.highlight.into(),
+            unread: self.unread.into(),
+        }
     }
 
     pub(crate) const fn is_nothing(self) -> bool {
@@ -117,7 +125,11 @@ struct Sum {
 impl Memo {
     /// Nothing counted yet; counting begins after `from`.
     pub(crate) fn new(from: Pos, rules: Pos) -> Self {
-        Self { upto: from, rules, ..Self::default() }
+        Self {
+            upto: from,
+            rules,
+            ..Self::default()
+        }
     }
 
     /// Its size, in events.
@@ -139,12 +151,21 @@ impl Memo {
     }
 
     fn sum_up(&mut self, pos: Pos, weight: Weight, from: Pos) {
-        match self.older.iter_mut().find(|sum| sum.thread == weight.thread) {
+        match self
+            .older
+            .iter_mut()
+            .find(|sum| sum.thread == weight.thread)
+        {
             Some(sum) => {
                 sum.counts.add(weight.counts());
                 sum.upto = pos;
             }
-            None => self.older.push(Sum { thread: weight.thread, counts: weight.counts(), from, upto: pos }),
+            None => self.older.push(Sum {
+                thread: weight.thread,
+                counts: weight.counts(),
+                from,
+                upto: pos,
+            }),
         }
     }
 
@@ -168,21 +189,34 @@ impl Memo {
             }
         }
         self.older.retain(|sum| marks.of(sum.thread) < sum.upto);
-        self.recent.retain(|(pos, _, weight)| *pos > marks.of(weight.thread));
+        self.recent
+            .retain(|(pos, _, weight)| *pos > marks.of(weight.thread));
         Ok(())
     }
 
     /// Whether nothing in it has been read.
     pub(crate) fn is_read_upto(&self, marks: &Marks) -> bool {
-        self.older.iter().all(|sum| marks.of(sum.thread) <= sum.from)
-            && self.recent.iter().all(|(pos, _, weight)| *pos > marks.of(weight.thread))
+        self.older
+            .iter()
+            .all(|sum| marks.of(sum.thread) <= sum.from)
+            && self
+                .recent
+                .iter()
+                .all(|(pos, _, weight)| *pos > marks.of(weight.thread))
     }
 
     /// What is unread, thread by thread.
     pub(crate) fn by_thread(&self) -> Vec<(Thread, Counts)> {
-        let mut counts: Vec<(Thread, Counts)> = self.older.iter().map(|sum| (sum.thread, sum.counts)).collect();
+        let mut counts: Vec<(Thread, Counts)> = self
+            .older
+            .iter()
+            .map(|sum| (sum.thread, sum.counts))
+            .collect();
         for (_, _, weight) in &self.recent {
-            match counts.iter_mut().find(|(thread, _)| *thread == weight.thread) {
+            match counts
+                .iter_mut()
+                .find(|(thread, _)| *thread == weight.thread)
+            {
                 Some((_, counts)) => counts.add(weight.counts()),
                 None => counts.push((weight.thread, weight.counts())),
             }
@@ -196,7 +230,9 @@ impl Memo {
             pos: *pos,
             event: *event,
             thread: weight.thread,
-            kind: u8::from(weight.notify) | u8::from(weight.highlight) << 1 | u8::from(weight.unread) << 2,
+            kind: u8::from(weight.notify)
+                | u8::from(weight.highlight) << 1
+                | u8::from(weight.unread) << 2,
         };
         let sum = |sum: &Sum| CountedSum {
             thread: sum.thread,
@@ -218,11 +254,24 @@ impl Memo {
     pub(crate) fn of_row(row: UnreadRow) -> Self {
         let event = |it: CountedEvent| {
             let bit = |bit: u8| it.kind & bit != 0;
-            (it.pos, it.event, Weight { thread: it.thread, notify: bit(1), highlight: bit(2), unread: bit(4) })
+            (
+                it.pos,
+                it.event,
+                Weight {
+                    thread: it.thread,
+                    notify: bit(1),
+                    highlight: bit(2),
+                    unread: bit(4),
+                },
+            )
         };
         let sum = |it: CountedSum| Sum {
             thread: it.thread,
-            counts: Counts { notify: it.notify, highlight: it.highlight, unread: it.unread },
+            counts: Counts {
+                notify: it.notify,
+                highlight: it.highlight,
+                unread: it.unread,
+            },
             from: it.from,
             upto: it.upto,
         };
@@ -242,7 +291,12 @@ mod tests {
     use proptest::prelude::*;
 
     fn weight(thread: Thread, notify: bool) -> Weight {
-        Weight { thread, notify, highlight: false, unread: true }
+        Weight {
+            thread,
+            notify,
+            highlight: false,
+            unread: true,
+        }
     }
 
     #[derive(Debug, Clone)]
@@ -265,8 +319,17 @@ mod tests {
     }
 
     /// Counts by looking at everything, each time.
-    fn recount(events: &[(Pos, Thread, bool)], spoke: &[(Pos, Thread)], marks: &Marks, thread: Thread) -> Counts {
-        let own = spoke.iter().filter(|(_, other)| *other == thread).map(|(pos, _)| *pos).max();
+    fn recount(
+        events: &[(Pos, Thread, bool)],
+        spoke: &[(Pos, Thread)],
+        marks: &Marks,
+        thread: Thread,
+    ) -> Counts {
+        let own = spoke
+            .iter()
+            .filter(|(_, other)| *other == thread)
+            .map(|(pos, _)| *pos)
+            .max();
         let read = marks.of(thread).max(own.unwrap_or_default());
         let mut counts = Counts::default();
         for (pos, other, notify) in events {
@@ -330,6 +393,16 @@ mod tests {
         memo.count(Pos::new(1), EventNo::new(1), weight(None, true), &marks);
         memo.count(Pos::new(2), EventNo::new(2), weight(None, true), &marks);
         memo.redacted(EventNo::new(1));
-        assert_eq!(memo.by_thread(), [(None, Counts { notify: 1, highlight: 0, unread: 1 })]);
+        assert_eq!(
+            memo.by_thread(),
+            [(
+                None,
+                Counts {
+                    notify: 1,
+                    highlight: 0,
+                    unread: 1
+                }
+            )]
+        );
     }
 }

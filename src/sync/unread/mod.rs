@@ -84,7 +84,11 @@ impl RoomUnread {
 
     /// The main timeline alone.
     pub fn main(&self) -> Counts {
-        self.threads.iter().find(|(thread, _)| thread.is_none()).map(|(_, counts)| *counts).unwrap_or_default()
+        self.threads
+            .iter()
+            .find(|(thread, _)| thread.is_none())
+            .map(|(_, counts)| *counts)
+            .unwrap_or_default()
     }
 }
 
@@ -102,14 +106,19 @@ impl Rules {
         let rules = sync.inner().users.push_rules_of(user)?;
         let changed = |kind| users::account_data::changed_at(s, user, None, kind);
         let since = changed("m.push_rules")?.max(changed("m.ignored_user_list")?);
-        Ok(Self { rules, since: since.unwrap_or_default() })
+        Ok(Self {
+            rules,
+            since: since.unwrap_or_default(),
+        })
     }
 }
 
 impl Sync {
     /// What a member has not read in a room.
     pub fn unread(&self, s: &Snapshot, viewer: &Viewer, room: RoomNo) -> Result<RoomUnread> {
-        let Some(standing) = members::standing(s, room, viewer.user)? else { return Ok(RoomUnread::default()) };
+        let Some(standing) = members::standing(s, room, viewer.user)? else {
+            return Ok(RoomUnread::default());
+        };
         let rules = Rules::of(self, s, viewer.user)?;
         self.count(&self.view(s), viewer, &rules, room, &standing)
     }
@@ -129,12 +138,19 @@ impl Sync {
     }
 
     /// What a user's push rules ask for at this event; nothing for their own, and for those they ignore.
-    pub fn push_actions(&self, s: &Snapshot, viewer: &Viewer, event: EventNo) -> Result<Vec<Action>> {
+    pub fn push_actions(
+        &self,
+        s: &Snapshot,
+        viewer: &Viewer,
+        event: EventNo,
+    ) -> Result<Vec<Action>> {
         let view = self.view(s);
         let rules = self.inner().users.push_rules_of(viewer.user)?;
         let prepared = self.prepared(&view, event)?;
         let standing = members::standing(s, prepared.room, viewer.user)?;
-        let name = standing.as_ref().and_then(|standing| standing.display_name.as_deref());
+        let name = standing
+            .as_ref()
+            .and_then(|standing| standing.display_name.as_deref());
         self.actions(&view, viewer, &rules, name, &prepared)
     }
 
@@ -177,18 +193,24 @@ impl Sync {
         room: RoomNo,
         standing: &Standing,
     ) -> Result<RoomUnread> {
-        let (true, Some(joined_at)) = (standing.membership == Membership::Join, standing.joined_at) else {
+        let (true, Some(joined_at)) = (standing.membership == Membership::Join, standing.joined_at)
+        else {
             return Ok(RoomUnread::default());
         };
         let unread = &self.inner().unread;
         let (head, key) = (view.s.head(), (viewer.user, room));
-        let known = unread.memos.get(&key).filter(|memo| memo.rules == rules.since && memo.upto <= head);
+        let known = unread
+            .memos
+            .get(&key)
+            .filter(|memo| memo.rules == rules.since && memo.upto <= head);
         let marks = marks(view, viewer.user, room, joined_at)?;
         if let Some(memo) = &known
             && memo.upto == head
             && memo.is_read_upto(&marks)
         {
-            return Ok(RoomUnread { threads: memo.by_thread() });
+            return Ok(RoomUnread {
+                threads: memo.by_thread(),
+            });
         }
         let mut memo = match known {
             Some(memo) => Memo::clone(&memo),
@@ -198,9 +220,18 @@ impl Sync {
             memo = Memo::new(marks.all, rules.since);
         }
         memo.upto = memo.upto.max(marks.all);
-        let counting = Counting { sync: self, view, viewer, rules, standing, marks: &marks };
+        let counting = Counting {
+            sync: self,
+            view,
+            viewer,
+            rules,
+            standing,
+            marks: &marks,
+        };
         counting.go_on(&mut memo, room)?;
-        let found = RoomUnread { threads: memo.by_thread() };
+        let found = RoomUnread {
+            threads: memo.by_thread(),
+        };
         if memo.unsaved >= WORTH_SAVING {
             memo.unsaved = 0;
             unread.unsaved.add(key, memo.to_row());
@@ -213,19 +244,27 @@ impl Sync {
 /// What was written down, if it holds for these rules.
 fn stored(view: &View<'_>, key: (UserNo, RoomNo), rules: &Rules) -> Result<Option<Memo>> {
     let row = view.s.get(tables::UNREAD, &key)?;
-    Ok(row.map(Memo::of_row).filter(|memo| memo.rules == rules.since && memo.upto <= view.s.head()))
+    Ok(row
+        .map(Memo::of_row)
+        .filter(|memo| memo.rules == rules.since && memo.upto <= view.s.head()))
 }
 
 /// How far a user has read.
 pub(crate) fn marks(view: &View<'_>, user: UserNo, room: RoomNo, joined_at: Pos) -> Result<Marks> {
-    let mut marks = Marks { all: joined_at, ..Marks::default() };
+    let mut marks = Marks {
+        all: joined_at,
+        ..Marks::default()
+    };
     for receipt in receipts::of_user(view.s, room, user)? {
         let Some(at) = receipt.at else { continue };
         match receipt.thread.as_deref() {
             None => marks.all = marks.all.max(at),
             Some("main") => marks.main = marks.main.max(at),
             Some(root) => {
-                let root = <&ruma::EventId>::try_from(root).ok().map(|root| view.s.event_no(root)).transpose()?;
+                let root = <&ruma::EventId>::try_from(root)
+                    .ok()
+                    .map(|root| view.s.event_no(root))
+                    .transpose()?;
                 if let Some(root) = root.flatten() {
                     marks.read(root, at);
                 }
@@ -248,7 +287,8 @@ impl Counting<'_> {
     /// Counts everything after what has been counted.
     fn go_on(&self, memo: &mut Memo, room: RoomNo) -> Result<()> {
         let head = self.view.s.head();
-        let newest = timeline::range(self.view.s, room, memo.upto, head, Order::Backward).take(FROM_SCRATCH);
+        let newest =
+            timeline::range(self.view.s, room, memo.upto, head, Order::Backward).take(FROM_SCRATCH);
         let mut events: Vec<(Pos, EventNo)> = newest.collect::<Result<_, _>>()?;
         events.reverse();
         for (pos, event) in events {
@@ -275,14 +315,25 @@ impl Counting<'_> {
             return Ok(());
         }
         let is_read = pos <= self.marks.of(prepared.thread);
-        if is_read || stored.redacted_by().is_some() || self.viewer.ignores_user(prepared.flat.sender().as_str()) {
+        if is_read
+            || stored.redacted_by().is_some()
+            || self.viewer.ignores_user(prepared.flat.sender().as_str())
+        {
             return Ok(());
         }
         let name = self.standing.display_name.as_deref();
-        let actions = self.sync.actions(self.view, self.viewer, &self.rules.rules, name, &prepared)?;
-        let Outcome { notify, highlight, .. } = Outcome::of(&actions);
-        let weight =
-            Weight { thread: prepared.thread, notify, highlight: notify && highlight, unread: prepared.is_readable };
+        let actions =
+            self.sync
+                .actions(self.view, self.viewer, &self.rules.rules, name, &prepared)?;
+        let Outcome {
+            notify, highlight, ..
+        } = Outcome::of(&actions);
+        let weight = Weight {
+            thread: prepared.thread,
+            notify,
+            highlight: notify && highlight,
+            unread: prepared.is_readable,
+        };
         memo.count(pos, event, weight, self.marks);
         Ok(())
     }

@@ -12,8 +12,8 @@ use serde_json::value::RawValue;
 use store::{EventNo, RoomNo, Snapshot, UserNo};
 
 use super::Thread;
-use crate::relations;
 use crate::error::{Error, Result};
+use crate::relations;
 use crate::view::View;
 
 /// An event, ready to be counted for anybody.
@@ -35,13 +35,15 @@ pub(crate) struct Prepared {
 impl Prepared {
     pub(crate) fn of(view: &View<'_>, event: &Stored) -> Result<Self> {
         let (event_type, sender) = (event.event_type(), event.sender());
-        let content: &RawValue =
-            serde_json::from_str(event.content_str()).map_err(|_| Error::Bug("a stored event whose content is no JSON"))?;
+        let content: &RawValue = serde_json::from_str(event.content_str())
+            .map_err(|_| Error::Bug("a stored event whose content is no JSON"))?;
         let flat = FlatEvent::new(Parts {
-            event_id: <&EventId>::try_from(event.event_id()).map_err(|_| Error::Bug("a stored event ID that is none"))?,
+            event_id: <&EventId>::try_from(event.event_id())
+                .map_err(|_| Error::Bug("a stored event ID that is none"))?,
             room_id: &view.s.room_id(event.room())?,
             event_type: &event_type,
-            sender: <&UserId>::try_from(&*sender).map_err(|_| Error::Bug("a stored sender that is none"))?,
+            sender: <&UserId>::try_from(&*sender)
+                .map_err(|_| Error::Bug("a stored sender that is none"))?,
             state_key: event.state_key().as_deref(),
             origin_server_ts: event.origin_server_ts(),
             content,
@@ -55,7 +57,10 @@ impl Prepared {
             thread: relations::thread_of(view.s, event)?,
             is_speech: !event.is_state() && !is_redaction,
             is_readable: is_readable(event, &event_type),
-            redacts: redacts.map(|id| view.s.event_no(&id)).transpose()?.flatten(),
+            redacts: redacts
+                .map(|id| view.s.event_no(&id))
+                .transpose()?
+                .flatten(),
             may_notify_room: OnceLock::new(),
         })
     }
@@ -63,7 +68,9 @@ impl Prepared {
     /// Whether the sender has the level for this kind of notification. What cannot be read is not allowed.
     pub(crate) fn may_notify(&self, s: &Snapshot, kind: &str) -> bool {
         if kind == "room" {
-            *self.may_notify_room.get_or_init(|| self.has_level(s, kind).unwrap_or(false))
+            *self
+                .may_notify_room
+                .get_or_init(|| self.has_level(s, kind).unwrap_or(false))
         } else {
             self.has_level(s, kind).unwrap_or(false)
         }
@@ -72,9 +79,13 @@ impl Prepared {
     fn has_level(&self, s: &Snapshot, kind: &str) -> Result<bool> {
         let (room_id, basics) = (s.room_id(self.room)?, summary::basics(s, self.room)?);
         let create = Stored::get(s, basics.create)?.pdu(&room_id)?;
-        let levels = now::get(s, self.room, "m.room.power_levels", "")?.map(|event| event.pdu(&room_id)).transpose()?;
+        let levels = now::get(s, self.room, "m.room.power_levels", "")?
+            .map(|event| event.pdu(&room_id))
+            .transpose()?;
         let levels = PowerLevels::of(levels.as_ref(), &create, basics.rules);
-        Ok(levels.user(self.flat.sender()).reaches(levels.notification(kind)))
+        Ok(levels
+            .user(self.flat.sender())
+            .reaches(levels.notification(kind)))
     }
 }
 
@@ -89,7 +100,10 @@ fn is_readable(event: &Stored, event_type: &str) -> bool {
         msgtype: Option<serde_json::Value>,
     }
     if event.is_state() {
-        return matches!(event_type, "m.room.topic" | "m.room.name" | "m.room.avatar" | "m.room.tombstone");
+        return matches!(
+            event_type,
+            "m.room.topic" | "m.room.name" | "m.room.avatar" | "m.room.tombstone"
+        );
     }
     if event.rel_type() == Some("m.replace") {
         return false;
@@ -97,7 +111,10 @@ fn is_readable(event: &Stored, event_type: &str) -> bool {
     if event_type == "m.room.encrypted" {
         return true;
     }
-    let Some(Words { body, msgtype }) = event.content() else { return false };
-    let is_notice = event_type == "m.room.message" && msgtype.is_some_and(|kind| kind == "m.notice");
+    let Some(Words { body, msgtype }) = event.content() else {
+        return false;
+    };
+    let is_notice =
+        event_type == "m.room.message" && msgtype.is_some_and(|kind| kind == "m.notice");
     !is_notice && body.is_some_and(|body| body.as_str().is_some_and(|body| !body.is_empty()))
 }
