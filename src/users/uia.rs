@@ -347,6 +347,39 @@ impl Users {
         self.inner.uia.complete(session, stage, None)
     }
 
+    /// Notes that a registration token was shown elsewhere: on a fallback page. Registering has to spend it. Attempts are counted.
+    ///
+    /// # Errors
+    /// If the token is not valid, or the session unknown or expired; or if there were too many attempts.
+    pub async fn show_registration_token(
+        &self,
+        session: &str,
+        token: &str,
+        from: Option<IpAddr>,
+    ) -> Result<(), Error> {
+        self.check_registration_token(token, from).await?;
+        let stage = Stage::RegistrationToken;
+        let token = Some(token.to_owned());
+        self.inner.uia.complete(session, stage, token)
+    }
+
+    async fn check_registration_token(
+        &self,
+        token: &str,
+        from: Option<IpAddr>,
+    ) -> Result<(), Error> {
+        if let Some(from) = from {
+            let allowance = self.inner.settings.logins_per_address;
+            self.inner
+                .throttle
+                .attempt(&Subject::address(from), allowance)?;
+        }
+        match self.registration_token_is_valid(token).await? {
+            true => Ok(()),
+            false => Err(Error::Forbidden(Refusal::RegistrationToken)),
+        }
+    }
+
     /// Whom a session was begun by, for pages that complete a stage of it.
     #[must_use]
     pub fn authorizing_user(&self, session: &str) -> Option<OwnedUserId> {
@@ -399,16 +432,8 @@ impl Users {
                 Ok((stage, None))
             }
             Proof::RegistrationToken(token) => {
-                if let Some(from) = from {
-                    self.inner.throttle.attempt(
-                        &Subject::address(from),
-                        self.inner.settings.logins_per_address,
-                    )?;
-                }
-                match self.registration_token_is_valid(&token).await? {
-                    true => Ok((stage, Some(token))),
-                    false => Err(Error::Forbidden(Refusal::RegistrationToken)),
-                }
+                self.check_registration_token(&token, from).await?;
+                Ok((stage, Some(token)))
             }
             Proof::Dummy | Proof::Terms | Proof::Other(_) => Ok((stage, None)),
         }
