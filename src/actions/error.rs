@@ -34,21 +34,21 @@ pub enum Error {
     /// The state asked for cannot be the state of a room.
     #[error("the initial state of the room is invalid: {0}")]
     InvalidRoomState(String),
-    /// The alias belongs to another room already.
+    /// The alias wanted for a new room belongs to another one.
     #[error("the alias {0} is taken")]
     AliasTaken(String),
-    /// An alias named in an event does not point to the room, or is no alias at all.
-    #[error("{0}")]
-    BadAlias(String),
     /// There is no such thing, or none that this person may know of.
     #[error("{0} not found")]
     NotFound(&'static str),
-    /// The thing is larger than allowed.
-    #[error("{0} is too large")]
-    TooLarge(&'static str),
-    /// The user must leave the room first.
-    #[error("{0}")]
-    StillInRoom(&'static str),
+    /// The account is locked: nobody can sign in to it.
+    #[error("this account is locked")]
+    Locked,
+    /// Rooms would not, or could not.
+    #[error(transparent)]
+    Rooms(#[from] rooms::Error),
+    /// Users would not, or could not.
+    #[error(transparent)]
+    Users(#[from] users::Error),
     /// Something that cannot happen has happened.
     #[error("bug in {0}")]
     Bug(&'static str),

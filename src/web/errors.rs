@@ -104,6 +104,11 @@ impl Error {
         Self::bad("M_MISSING_PARAM", what)
     }
 
+    /// Something is wrong with the request for which there is no better word.
+    pub fn unknown(why: impl Into<String>) -> Self {
+        Self::bad("M_UNKNOWN", why)
+    }
+
     /// The body is JSON, but not what it ought to be.
     pub fn bad_json(why: impl Into<String>) -> Self {
         Self::bad("M_BAD_JSON", why)
@@ -245,21 +250,27 @@ impl Error {
         self.0.status
     }
 
+    /// The answer's body, for answers that hold several errors.
+    #[must_use]
+    pub fn into_body(self) -> Map<String, Value> {
+        let Told {
+            code,
+            message,
+            mut more,
+            ..
+        } = *self.0;
+        if !code.is_empty() {
+            more.insert("errcode".to_owned(), code.into());
+            more.insert("error".to_owned(), message.into());
+        }
+        more
+    }
+
     /// The answer.
     #[must_use]
     pub fn into_response(self) -> Response {
-        let Told {
-            status,
-            code,
-            message,
-            more,
-            retry_after,
-        } = *self.0;
-        let mut body = more;
-        if !code.is_empty() {
-            body.insert("errcode".to_owned(), code.into());
-            body.insert("error".to_owned(), message.into());
-        }
+        let (status, retry_after) = (self.0.status, self.0.retry_after);
+        let body = self.into_body();
         let mut response = Response::new(Body::from(Value::Object(body).to_string()));
         *response.status_mut() = status;
         response
@@ -434,10 +445,10 @@ impl From<actions::Error> for Error {
             E::UnsupportedRoomVersion(_) => Self::bad("M_UNSUPPORTED_ROOM_VERSION", told),
             E::InvalidRoomState(_) => Self::bad("M_INVALID_ROOM_STATE", told),
             E::AliasTaken(_) => Self::bad("M_ROOM_IN_USE", told),
-            E::BadAlias(_) => Self::bad("M_BAD_ALIAS", told),
             E::NotFound(_) => Self::not_found(told),
-            E::TooLarge(_) => Self::too_large(told),
-            E::StillInRoom(_) => Self::bad("M_UNKNOWN", told),
+            E::Locked => Self::user_locked(),
+            E::Rooms(error) => error.into(),
+            E::Users(error) => error.into(),
             E::Bug(_) => Self::internal(told),
         }
     }

@@ -2,8 +2,15 @@
 
 mod plan;
 
-use ruma::{OwnedUserId, RoomVersionId};
-use serde_json::{Map, Value};
+use rooms::{FirstState, Invitee, NewRoom};
+use ruma::{OwnedRoomAliasId, OwnedRoomId, OwnedUserId, RoomVersionId};
+use serde_json::{Map, Value, json};
+use users::Identity;
+
+use crate::House;
+use crate::error::{Error, Result};
+use crate::{invite, member, policy};
+use plan::{Plan, Version, plan};
 
 /// What somebody wants a new room to be like.
 #[derive(Debug, Clone, Default)]
@@ -30,6 +37,87 @@ pub struct Ask {
     pub topic: Option<String>,
     /// Is the room listed in the directory?
     pub public: bool,
+}
+
+/// Makes a room as somebody wants it. It appears in one piece, with everything it begins with.
+pub async fn create_room(house: &House, who: &Identity, ask: Ask) -> Result<OwnedRoomId> {
+    policy::may_act(who)?;
+    let id = ask
+        .version
+        .clone()
+        .unwrap_or_else(|| house.default_room_version());
+    let version = Version::of(&id).ok_or_else(|| Error::UnsupportedRoomVersion(id.to_string()))?;
+    let alias = ask
+        .alias
+        .as_deref()
+        .map(|localpart| local_alias(house, localpart))
+        .transpose()?;
+    let Plan {
+        create,
+        state,
+        invite,
+    } = plan(&ask, &who.user_id, alias.as_ref(), &version)?;
+
+    let mut creator_content = Map::new();
+    member::add_profile(house, &who.user_id, &mut creator_content)?;
+    let new = NewRoom {
+        creator: who.user_id.clone(),
+        version: id,
+        create,
+        creator_content,
+        state: state.into_iter().map(FirstState::from).collect(),
+        invite: invitees(house, invite, ask.is_direct).await?,
+        alias,
+        listed: ask.public,
+        timestamp: None,
+    };
+    match house.rooms.create(new).await {
+        Ok(created) => Ok(created.room_id),
+        Err(rooms::Error::AliasInUse(alias)) => Err(Error::AliasTaken(alias.to_string())),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The alias of ours with this localpart.
+fn local_alias(house: &House, localpart: &str) -> Result<OwnedRoomAliasId> {
+    let alias = format!("#{localpart}:{}", house.server_name());
+    let bad = || Error::InvalidParameter(format!("{alias} is not a room alias"));
+    if localpart.is_empty()
+        || localpart.contains([':', '\0'])
+        || localpart.contains(char::is_whitespace)
+    {
+        return Err(bad());
+    }
+    OwnedRoomAliasId::try_from(alias.as_str()).map_err(|_| bad())
+}
+
+async fn invitees(house: &House, users: Vec<OwnedUserId>, is_direct: bool) -> Result<Vec<Invitee>> {
+    let mut invitees = Vec::with_capacity(users.len());
+    for user in users {
+        invite::accepts_invites(house, &user).await?;
+        let mut content = Map::new();
+        if is_direct {
+            content.insert("is_direct".to_owned(), json!(true));
+        }
+        member::add_profile(house, &user, &mut content)?;
+        invitees.push(Invitee { user, content });
+    }
+    Ok(invitees)
+}
+
+impl From<InitialState> for FirstState {
+    fn from(state: InitialState) -> Self {
+        let InitialState {
+            event_type,
+            state_key,
+            content,
+        } = state;
+        Self {
+            event_type,
+            state_key,
+            content,
+        }
+    }
 }
 
 impl Ask {

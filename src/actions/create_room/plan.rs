@@ -32,6 +32,18 @@ pub(crate) struct Version {
     pub(crate) creators_outrank: bool,
 }
 
+impl Version {
+    /// What is to be known about a room version, if it is one of ours.
+    pub(crate) fn of(id: &RoomVersionId) -> Option<Self> {
+        let rules = event::Rules::of(id)?;
+        Some(Self {
+            id: id.clone(),
+            creator_in_content: !rules.auth.creator_is_sender,
+            creators_outrank: rules.auth.supreme_creators,
+        })
+    }
+}
+
 /// The contents of a room's first events.
 #[derive(Debug)]
 pub(crate) struct Plan {
@@ -272,16 +284,7 @@ mod tests {
     use super::*;
 
     fn version(id: &str) -> Version {
-        let rules = RoomVersionId::try_from(id)
-            .unwrap()
-            .rules()
-            .unwrap()
-            .authorization;
-        Version {
-            id: id.try_into().unwrap(),
-            creator_in_content: !rules.use_room_create_sender,
-            creators_outrank: rules.explicitly_privilege_room_creators,
-        }
+        Version::of(&RoomVersionId::try_from(id).unwrap()).unwrap()
     }
 
     fn planned(ask: &Ask, id: &str) -> Result<Plan> {

@@ -1,0 +1,69 @@
+//! Joining a room.
+
+use rooms::Membership;
+use rooms::state::now;
+use ruma::{OwnedRoomId, OwnedRoomOrAliasId, OwnedServerName, RoomId};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use users::Identity;
+
+use crate::House;
+use crate::error::{Error, Result};
+use crate::{member, policy};
+
+/// Joins a room by its ID or an alias. `via` names servers that are in it. The membership says what is in `content`, and name and avatar.
+pub async fn join(
+    house: &House,
+    who: &Identity,
+    room: OwnedRoomOrAliasId,
+    via: Vec<OwnedServerName>,
+    mut content: Map<String, Value>,
+) -> Result<OwnedRoomId> {
+    policy::may_act(who)?;
+    let room = resolve(house, room, via).await?;
+    let user = &who.user_id;
+    if member::standing(house, &room, user)
+        .await?
+        .is_some_and(|standing| standing.is_joined())
+    {
+        return Ok(room);
+    }
+    if who.account.guest && !lets_guests_in(house, &room).await? {
+        return Err(Error::GuestsNotAllowed);
+    }
+    content.remove("membership");
+    member::add_profile(house, user, &mut content)?;
+    member::change(house, &room, (user, user), Membership::Join, content).await?;
+    Ok(room)
+}
+
+/// The room that an ID or an alias means.
+pub(crate) async fn resolve(
+    house: &House,
+    room: OwnedRoomOrAliasId,
+    _via: Vec<OwnedServerName>,
+) -> Result<OwnedRoomId> {
+    match OwnedRoomId::try_from(room) {
+        Ok(room) => Ok(room),
+        Err(_) => Err(rooms::Error::NoSuchAlias.into()),
+    }
+}
+
+/// Does `m.room.guest_access` let guests in?
+async fn lets_guests_in(house: &House, room: &RoomId) -> Result<bool> {
+    #[derive(Deserialize)]
+    struct Content {
+        guest_access: Option<String>,
+    }
+    let room = room.to_owned();
+    let access = house.rooms.store().read(move |s| {
+        let room = rooms::members::room(s, &room)?;
+        let event = now::get(s, room, "m.room.guest_access", "")?;
+        Ok::<_, rooms::Error>(
+            event
+                .and_then(|event| event.content::<Content>())
+                .and_then(|content| content.guest_access),
+        )
+    });
+    Ok(access.await?.as_deref() == Some("can_join"))
+}
