@@ -87,6 +87,22 @@ pub fn user_id(wanted: &str, server_name: &ruma::ServerName) -> Result<OwnedUser
     UserId::parse(id.as_str()).map_err(|_| Error::InvalidUsername("it is not a user id"))
 }
 
+/// The user whom somebody means who logs in: by their name alone, or by their whole id.
+///
+/// # Errors
+/// If it is neither, or the id of another server's user.
+pub fn login_id(written: &str, server_name: &ruma::ServerName) -> Result<OwnedUserId, Error> {
+    let written = written.trim();
+    let Some(id) = written.strip_prefix('@') else {
+        return user_id(written, server_name);
+    };
+    match id.split_once(':') {
+        Some((name, server)) if server == server_name => user_id(name, server_name),
+        Some(_) => Err(Error::InvalidUsername("it belongs to another server")),
+        None => user_id(id, server_name),
+    }
+}
+
 /// The account of a user, if they have one here.
 pub fn get(snapshot: &Snapshot, user: UserNo) -> Result<Option<Account>, Error> {
     Ok(snapshot.get(ACCOUNTS, &user)?.map(Account::from))

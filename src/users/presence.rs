@@ -229,23 +229,22 @@ impl Users {
         }
         let (now, device) = (self.now(), who.device_id.as_str().to_owned());
         self.change_presence(who.user_no(), now, |person| {
-            let fresh = || Device {
-                state: state.clone(),
-                syncing: 0,
-                last_sync: now,
+            let gone = |known: &&Device| {
+                known.syncing == 0 && now.saturating_sub(known.last_sync) >= GRACE
             };
-            let known = person.devices.entry(device.clone()).or_insert_with(fresh);
+            let known = person.devices.get(&device).filter(|known| !gone(known));
             // Coming online is doing something; staying online is not.
-            let comes = known.syncing == 0
-                && (person.last_active == 0 || now.saturating_sub(known.last_sync) >= GRACE);
-            let is_new = known.syncing == 0 && known.last_sync == now;
-            if *state == PresenceState::Online
-                && (comes || is_new || known.state != PresenceState::Online)
-            {
+            let comes = known.is_none_or(|known| known.state != PresenceState::Online);
+            if comes && *state == PresenceState::Online {
                 person.last_active = now;
             }
-            known.state = state.clone();
-            known.syncing += 1;
+            let syncing = known.map_or(0, |known| known.syncing) + 1;
+            let here = Device {
+                state: state.clone(),
+                syncing,
+                last_sync: now,
+            };
+            person.devices.insert(device.clone(), here);
         });
         Some(Syncing {
             users: self.clone(),
@@ -414,6 +413,9 @@ impl Users {
         let (there, now) = (there.await?, self.now());
         let mut people = self.inner.presence.lock();
         for (user, row) in there {
+            if people.here.contains_key(&user) {
+                continue;
+            }
             let state = PresenceState::from(row.state.as_str());
             people.change(
                 user,

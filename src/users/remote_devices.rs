@@ -70,29 +70,34 @@ pub fn freshness(s: &Snapshot, user: UserNo) -> Result<Freshness, Error> {
     })
 }
 
-/// Stores one device's keys. Keys that are not well-formed are left out: they would break whoever is shown them.
-fn put(tx: &mut Tx, no: UserNo, user: &UserId, device: &RemoteDevice) -> Result<(), Error> {
+/// Stores one device's keys, and says whether they are others than before. Keys that are not well-formed are left out:
+/// they would break whoever is shown them.
+fn put(tx: &mut Tx, no: UserNo, user: &UserId, device: &RemoteDevice) -> Result<bool, Error> {
     let id = device.device_id.as_str();
     let checked = device
         .keys
         .as_ref()
         .map(|keys| device_keys::check_shape(keys.get(), user, id));
-    match checked {
+    let before = tx.get(DEVICE_KEYS, &(no, id))?;
+    let row = match checked {
         Some(Ok(keys)) => {
             let display_name = device.display_name.as_deref().map(crate::devices::shorten);
-            let row = DeviceKeys {
+            Some(DeviceKeys {
                 json: signed_json::write(&keys)?,
                 display_name,
-            };
-            tx.put(DEVICE_KEYS, &(no, id), &row)?;
+            })
         }
         Some(Err(error)) => {
             tracing::debug!(%user, device = id, %error, "another server's device keys are not well-formed");
-            tx.delete(DEVICE_KEYS, &(no, id));
+            None
         }
+        None => None,
+    };
+    match &row {
+        Some(row) => tx.put(DEVICE_KEYS, &(no, id), row)?,
         None => tx.delete(DEVICE_KEYS, &(no, id)),
     }
-    Ok(())
+    Ok(before != row)
 }
 
 fn put_signing_key(
@@ -152,37 +157,36 @@ impl Users {
         self.write(move |tx| {
             let no = tx.intern_user(&user)?;
             let before = tx.get_for_update(REMOTE_DEVICES, &no)?;
-            let old: BTreeMap<String, DeviceKeys> =
-                device_keys::all(tx, no).collect::<Result<_, _>>()?;
-            for gone in old.keys().filter(|id| {
-                !list
-                    .devices
-                    .iter()
-                    .any(|device| device.device_id.as_str() == id.as_str())
-            }) {
-                tx.delete(DEVICE_KEYS, &(no, gone.as_str()));
+            let mut changed = false;
+            for row in device_keys::all(tx, no).collect::<Result<Vec<_>, _>>()? {
+                if !list.devices.iter().any(|device| device.device_id == row.0) {
+                    tx.delete(DEVICE_KEYS, &(no, row.0));
+                    changed = true;
+                }
             }
             for device in &list.devices {
-                put(tx, no, &user, device)?;
+                changed |= put(tx, no, &user, device)?;
             }
-            put_signing_key(tx, no, &user, Usage::Master, list.master.as_deref())?;
-            put_signing_key(
-                tx,
-                no,
-                &user,
-                Usage::SelfSigning,
-                list.self_signing.as_deref(),
-            )?;
+            for (usage, key) in [
+                (Usage::Master, &list.master),
+                (Usage::SelfSigning, &list.self_signing),
+            ] {
+                changed |= put_signing_key(tx, no, &user, usage, key.as_deref())?;
+            }
+            // A change that was announced while this list was on its way may not be in it.
+            let stale = before
+                .as_ref()
+                .is_some_and(|before| before.stale && before.stream_id > list.stream_id);
             tx.put(
                 REMOTE_DEVICES,
                 &no,
                 &Row {
                     stream_id: list.stream_id,
-                    stale: false,
+                    stale,
                 },
             )?;
-            // Who was told of a change already has asked, or will; who knew nothing has nothing to forget.
-            if before.is_some_and(|before| !before.stale) {
+            // Who knew nothing has nothing to forget.
+            if changed && before.is_some() {
                 device_lists::note(tx, no)?;
             }
             Ok(())
