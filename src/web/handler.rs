@@ -80,7 +80,6 @@ macro_rules! handlers {
                 None$(.or_else($part::endpoint))*
             }
 
-            #[expect(non_snake_case, reason = "the parts are named after their types")]
             fn call(&self, incoming: &mut Incoming, site: &A) -> Result<Self::Work, Error> {
                 // A handler without parts uses neither.
                 let _ = (&*incoming, site);

@@ -50,12 +50,15 @@ mod handler;
 mod health;
 mod limits;
 mod part;
+mod patience;
 mod routes;
 mod serve;
 mod site;
 mod tls;
 mod trace;
 
+#[cfg(test)]
+mod serve_tests;
 #[cfg(test)]
 mod tests;
 
@@ -67,4 +70,5 @@ pub use handler::{Endpoint, Handler};
 pub use limits::Class;
 pub use part::{Asked, Incoming, Part};
 pub use routes::Routes;
+pub use serve::{Error as ServeError, Listeners, asked_to_stop};
 pub use site::{Needs, Ready, Site, Web};
