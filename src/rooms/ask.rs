@@ -89,6 +89,8 @@ pub struct Change {
     pub target: OwnedUserId,
     /// To what.
     pub membership: Membership,
+    /// What it has to be now, if that matters: an unban is no kick, though both end in `leave`.
+    pub only_from: &'static [Membership],
     /// What the event says beside that: `displayname`, `avatar_url`, `reason`, `is_direct`, …
     pub content: Map<String, Value>,
     /// Its time in milliseconds, for those who may choose it; now for all others.

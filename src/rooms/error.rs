@@ -38,6 +38,12 @@ pub enum Error {
     /// The content is not what its event type, or canonical JSON, demands.
     #[error("{0}")]
     BadEvent(String),
+    /// The same user has annotated the event in the same way before.
+    #[error("this has been said about the event already")]
+    DuplicateAnnotation,
+    /// An event cannot relate to another one like this.
+    #[error("{0}")]
+    BadRelation(&'static str),
     /// The state that was asked for cannot be.
     #[error("{0}")]
     BadState(String),

@@ -4,26 +4,46 @@
 //! functions on a snapshot, so that whoever composes an answer reads one moment: [`state`], [`timeline`], [`members`],
 //! [`visibility`], … Nothing here knows requests, accounts or devices' keys.
 
+pub mod acl;
+pub mod aliases;
 mod ask;
+mod change;
+mod compose;
+pub mod context;
+mod create;
+pub mod directory;
 mod error;
+mod head;
+pub mod hierarchy;
+mod intake;
+mod lane;
 pub mod members;
 mod membership;
 pub mod receipts;
+pub mod relations;
+pub mod search;
+mod send;
 pub mod state;
 mod stored;
 pub mod summary;
+pub mod threads;
 pub mod timeline;
 pub mod typing;
+mod upgrade;
 pub mod visibility;
+
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
 use base::config::RoomsConfig;
-use base::{SharedClock, SharedRandom};
+use base::{Random, SharedClock, SharedRandom};
 use event::KeyPair;
-use ruma::{OwnedRoomId, OwnedServerName};
-use ruma::{RoomAliasId, RoomId, ServerName, UserId};
+use ruma::{OwnedServerName, RoomVersionId, ServerName, UserId};
 use store::Store;
+
+use crate::lane::RoomLanes;
 
 pub use ask::{
     Change, Created, FirstState, Invitee, NewRoom, Redact, Say, Sent, SetState, Txn, Upgrade,
@@ -55,6 +75,7 @@ struct Inner {
     clock: SharedClock,
     random: SharedRandom,
     typing: Typing,
+    lanes: RoomLanes,
     config: RoomsConfig,
 }
 
@@ -75,6 +96,7 @@ impl Rooms {
             clock,
             random,
             typing,
+            lanes: RoomLanes::new(),
             config: config.clone(),
         };
         Self {
@@ -106,92 +128,27 @@ impl Rooms {
         &self.inner.typing
     }
 
+    /// The version of rooms that are made without asking for one.
+    #[must_use]
+    pub fn default_version(&self) -> RoomVersionId {
+        let version = self.inner.config.default_version.as_str();
+        let known = event::Rules::named(version).unwrap_or_else(|| event::Rules::newest());
+        known.room_version()
+    }
+
+    pub(crate) fn own(&self) -> &OwnKey {
+        &self.inner.own
+    }
+
+    pub(crate) fn random(&self) -> &dyn Random {
+        &*self.inner.random
+    }
+
+    pub(crate) fn lanes(&self) -> &RoomLanes {
+        &self.inner.lanes
+    }
+
     pub(crate) fn now(&self) -> u64 {
         self.inner.clock.now().millis()
-    }
-}
-
-const SOON: Error = Error::Bug("not landed yet");
-
-impl Rooms {
-    /// Makes a room: all its first events become visible at once.
-    pub async fn create(&self, new: NewRoom) -> Result<Created> {
-        let _ = (
-            new,
-            &self.inner.random,
-            &self.inner.config,
-            &self.inner.own.key,
-        );
-        Err(SOON)
-    }
-
-    /// Sends a message-like event. A transaction that was done before is not done again; its event is returned.
-    pub async fn send(&self, say: Say, txn: Option<Txn>) -> Result<Sent> {
-        let _ = (say, txn);
-        Err(SOON)
-    }
-
-    /// Sends a state event. One that would change nothing is not sent; the present one is returned.
-    pub async fn set_state(&self, set: SetState) -> Result<Sent> {
-        let _ = set;
-        Err(SOON)
-    }
-
-    /// Redacts an event.
-    pub async fn redact(&self, redact: Redact, txn: Option<Txn>) -> Result<Sent> {
-        let _ = (redact, txn);
-        Err(SOON)
-    }
-
-    /// Changes a membership: join, leave, invite, kick, ban, unban, knock, or a new profile of a member.
-    pub async fn change_membership(&self, change: Change) -> Result<Sent> {
-        let _ = change;
-        Err(SOON)
-    }
-
-    /// Forgets a room that the user has left.
-    pub async fn forget(&self, room: &RoomId, user: &UserId) -> Result<()> {
-        let _ = (room, user);
-        Err(SOON)
-    }
-
-    /// Replaces a room by a new one of another version.
-    pub async fn upgrade(&self, upgrade: Upgrade) -> Result<Upgraded> {
-        let _ = upgrade;
-        Err(SOON)
-    }
-
-    /// Points an alias of ours to a room.
-    pub async fn create_alias(
-        &self,
-        alias: &RoomAliasId,
-        room: &RoomId,
-        by: &UserId,
-    ) -> Result<()> {
-        let _ = (alias, room, by);
-        Err(SOON)
-    }
-
-    /// Removes an alias: by whoever made it, by those who may set the canonical alias of its room, or by an administrator.
-    pub async fn delete_alias(
-        &self,
-        alias: &RoomAliasId,
-        by: &UserId,
-        is_admin: bool,
-    ) -> Result<OwnedRoomId> {
-        let _ = (alias, by, is_admin);
-        Err(SOON)
-    }
-
-    /// Lists a room in the directory, or takes it out.
-    pub async fn publish(
-        &self,
-        room: &RoomId,
-        by: &UserId,
-        listed: bool,
-        is_admin: bool,
-    ) -> Result<()> {
-        let _ = (room, by, listed, is_admin);
-        Err(SOON)
     }
 }

@@ -33,7 +33,7 @@ pub struct Standing {
 }
 
 impl Standing {
-    fn of(row: MembershipRow) -> Self {
+    pub(crate) fn of(row: MembershipRow) -> Self {
         Self {
             membership: Membership::of_code(row.membership),
             event: row.event,

@@ -125,6 +125,9 @@ pub const RELATED: Table<EventNo, rows::rooms::RelatedRow> = table("related", Hi
 /// room, position of its newest event → root of a thread.
 pub const THREADS: Table<(RoomNo, Pos), EventNo> = table("threads", Hint::Append);
 
+/// root of a thread, user → how many of its events are theirs.
+pub const PARTICIPANTS: Table<(EventNo, UserNo), u64> = table("participants", Hint::Point);
+
 /// room, user, 0 public or 1 private, thread → read receipt.
 pub const RECEIPTS: Table<(RoomNo, UserNo, u8, String), rows::rooms::ReceiptRow> =
     table("receipts", Hint::Point);
@@ -159,6 +162,7 @@ const ROOMS_TABLES: &[Spec] = &[
     RELATIONS.spec(),
     RELATED.spec(),
     THREADS.spec(),
+    PARTICIPANTS.spec(),
     RECEIPTS.spec(),
     RECEIPT_MOVES.spec(),
     ALIASES.spec(),

@@ -1,0 +1,258 @@
+//! The one atomic write of an accepted event: the event, its place in the graph and in the timeline, the state it sets, and
+//! everything that follows from it for indexes. It knows nobody who follows the log.
+
+use event::Pdu;
+use ruma::UserId;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use store::rows::rooms::{EventRow, RelatesRow, SpansRow};
+use store::{Change, EventNo, NodeNo, Pos, RoomNo, StateKeyNo, Tx, UserNo, tables};
+
+use crate::ask::Txn;
+use crate::compose::Composer;
+use crate::error::{Error, Result};
+use crate::head::Known;
+use crate::state::now;
+
+/// What is known about an event when it is written.
+pub(crate) struct Entry<'a> {
+    pub(crate) room: RoomNo,
+    pub(crate) pdu: &'a Pdu,
+    pub(crate) sender: UserNo,
+    /// The events it follows, as far as we have them.
+    pub(crate) follows: &'a [EventNo],
+    /// The state before it.
+    pub(crate) before: Option<NodeNo>,
+    pub(crate) state_key: Option<StateKeyNo>,
+    pub(crate) replaces: Option<EventNo>,
+    /// Whose membership it sets.
+    pub(crate) member: Option<UserNo>,
+    pub(crate) relates: Option<RelatesRow>,
+    pub(crate) txn: Option<&'a Txn>,
+}
+
+impl Entry<'_> {
+    /// Writes the event with its place in graph, timeline and log.
+    pub(crate) fn write(self, tx: &mut Tx) -> Result<(EventNo, Pos)> {
+        let no = tx.intern_event(self.pdu.event_id())?;
+        let pos = tx.log(Change::Event {
+            room: self.room,
+            event: no,
+            state_key: self.state_key,
+            member: self.member,
+        });
+        for earlier in self.follows {
+            tx.put(tables::EDGES, &(*earlier, no), &())?;
+        }
+        let ts = self.pdu.origin_server_ts();
+        tx.put(tables::TIMELINE, &(self.room, pos), &no)?;
+        tx.put(tables::TIMES, &(self.room, ts, no), &())?;
+        if let Some(txn) = self.txn {
+            let key = (
+                self.room,
+                self.sender,
+                txn.device.as_str(),
+                txn.scope.as_str(),
+                txn.id.as_str(),
+            );
+            tx.put(tables::TXNS, &key, &no)?;
+        }
+        let row = EventRow {
+            id: self.pdu.event_id().to_string(),
+            room: self.room,
+            sender: self.sender,
+            pos: Some(pos),
+            before: self.before,
+            state_key: self.state_key,
+            replaces: self.replaces,
+            ts,
+            depth: self.pdu.depth(),
+            refused: None,
+            spans: spans(self.pdu.json())?,
+            json: self.pdu.json().to_owned(),
+            redacted_by: None,
+            device: self.txn.map(|txn| txn.device.clone()),
+            txn: self.txn.map(|txn| txn.id.clone()),
+            relates: self.relates,
+        };
+        tx.put(tables::EVENTS, &no, &row)?;
+        Ok((no, pos))
+    }
+}
+
+impl Composer {
+    /// Appends an event that has been judged.
+    pub(crate) fn append(&mut self, pdu: Pdu, txn: Option<&Txn>) -> Result<Known> {
+        let sender = self.tx.intern_user(pdu.sender())?;
+        let relation = self.relation(&pdu)?;
+        let (mut state_key, mut replaces, mut member) = (None, None, None);
+        if let Some((event_type, key)) = pdu.state_pair() {
+            replaces = self.state_no(event_type, key)?;
+            state_key = Some(self.tx.intern_state_key(event_type, key)?);
+            if event_type == "m.room.member"
+                && let Ok(user) = <&UserId>::try_from(key)
+            {
+                member = Some(self.tx.intern_user(user)?);
+            }
+        }
+        let head = &self.desk.head;
+        let entry = Entry {
+            room: head.room,
+            pdu: &pdu,
+            sender,
+            follows: &head.row.tips,
+            before: head.row.root,
+            state_key,
+            replaces,
+            member,
+            relates: relation.as_ref().map(|relation| relation.row()),
+            txn,
+        };
+        let (no, pos) = entry.write(&mut self.tx)?;
+        let known = Known { no, pdu };
+        self.note(&known);
+        if let Some(key) = state_key {
+            self.set_state(key, &known, sender, member, pos)?;
+        }
+        if let Some(relation) = relation {
+            self.relate(&relation, &known, sender, pos)?;
+        }
+        if known.pdu.event_type() == "m.room.redaction" {
+            self.redacted(&known)?;
+        }
+        self.desk.head.advance(no, &known.pdu);
+        Ok(known)
+    }
+
+    /// Makes an event the present state of its key.
+    fn set_state(
+        &mut self,
+        key: StateKeyNo,
+        known: &Known,
+        sender: UserNo,
+        member: Option<UserNo>,
+        pos: Pos,
+    ) -> Result<()> {
+        let place = (self.desk.head.room, now::shelf(known.pdu.event_type()), key);
+        self.tx.put(tables::STATE_NOW, &place, &known.no)?;
+        self.grow(key, Some(known.no))?;
+        match member {
+            Some(member) => self.set_membership(member, known, sender, pos),
+            None => {
+                summarise(&mut self.desk.head.summary, &known.pdu);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Keeps what lists of rooms show in step with a state event.
+pub(crate) fn summarise(summary: &mut crate::summary::Summary, pdu: &Pdu) {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Content<'a> {
+        #[serde(borrow)]
+        name: Option<&'a RawValue>,
+        #[serde(borrow)]
+        topic: Option<&'a RawValue>,
+        #[serde(borrow)]
+        alias: Option<&'a RawValue>,
+        #[serde(borrow)]
+        url: Option<&'a RawValue>,
+        #[serde(borrow)]
+        join_rule: Option<&'a RawValue>,
+        #[serde(borrow)]
+        allow: Option<&'a RawValue>,
+        #[serde(borrow)]
+        history_visibility: Option<&'a RawValue>,
+        #[serde(borrow)]
+        guest_access: Option<&'a RawValue>,
+        #[serde(borrow)]
+        algorithm: Option<&'a RawValue>,
+        #[serde(borrow, rename = "type")]
+        room_type: Option<&'a RawValue>,
+        #[serde(borrow)]
+        replacement_room: Option<&'a RawValue>,
+    }
+    let Some((event_type, "")) = pdu.state_pair() else {
+        return;
+    };
+    let content: Content<'_> = serde_json::from_str(pdu.content_str()).unwrap_or_default();
+    // Whatever is not a text, or an empty one, is as if it were not there.
+    let text = |raw: Option<&RawValue>| {
+        raw.and_then(|raw| serde_json::from_str::<String>(raw.get()).ok())
+            .filter(|text| !text.is_empty())
+    };
+    match event_type {
+        "m.room.name" => summary.name = text(content.name),
+        "m.room.topic" => summary.topic = text(content.topic),
+        "m.room.canonical_alias" => summary.canonical_alias = text(content.alias),
+        "m.room.avatar" => summary.avatar_url = text(content.url),
+        "m.room.history_visibility" => {
+            summary.history_visibility = text(content.history_visibility);
+        }
+        "m.room.guest_access" => {
+            summary.guests_can_join = text(content.guest_access).as_deref() == Some("can_join");
+        }
+        "m.room.encryption" => {
+            // Encryption is never turned off again, whatever a later event says.
+            summary.encryption = text(content.algorithm).or(summary.encryption.take());
+        }
+        "m.room.create" => summary.room_type = text(content.room_type),
+        "m.room.tombstone" => {
+            summary.replacement = Some(text(content.replacement_room).unwrap_or_default());
+        }
+        "m.room.join_rules" => {
+            summary.join_rule = text(content.join_rule);
+            summary.allowed_rooms = content.allow.map(allowed_rooms).unwrap_or_default();
+        }
+        _ => {}
+    }
+}
+
+/// The rooms whose members a join rule lets in.
+fn allowed_rooms(allow: &RawValue) -> Vec<String> {
+    let conditions: Vec<serde_json::Value> = serde_json::from_str(allow.get()).unwrap_or_default();
+    let rooms = conditions.iter().filter_map(|condition| {
+        (condition.get("type")?.as_str()? == "m.room_membership")
+            .then(|| condition.get("room_id")?.as_str().map(str::to_owned))
+            .flatten()
+    });
+    rooms.collect()
+}
+
+/// Where the parts stand that clients get.
+pub(crate) fn spans(json: &str) -> Result<SpansRow> {
+    #[derive(Deserialize)]
+    struct Parts<'a> {
+        #[serde(borrow)]
+        content: Option<&'a RawValue>,
+        #[serde(borrow)]
+        redacts: Option<&'a RawValue>,
+        #[serde(borrow)]
+        sender: Option<&'a RawValue>,
+        #[serde(borrow)]
+        state_key: Option<&'a RawValue>,
+        #[serde(borrow, rename = "type")]
+        event_type: Option<&'a RawValue>,
+    }
+    let parts: Parts<'_> = serde_json::from_str(json)
+        .map_err(|_| Error::Bug("an event about to be stored is no object"))?;
+    let span = |raw: Option<&RawValue>| match raw {
+        Some(raw) => {
+            let at = (raw.get().as_ptr() as usize).saturating_sub(json.as_ptr() as usize);
+            (
+                u32::try_from(at).unwrap_or(0),
+                u32::try_from(raw.get().len()).unwrap_or(0),
+            )
+        }
+        None => (0, 0),
+    };
+    Ok(SpansRow {
+        content: span(parts.content),
+        redacts: span(parts.redacts),
+        sender: span(parts.sender),
+        state_key: span(parts.state_key),
+        event_type: span(parts.event_type),
+    })
+}
