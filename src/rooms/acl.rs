@@ -1,7 +1,7 @@
 //! Which servers a room shuts out (client-server API, *Server access control lists*). How a list is matched stands in
 //! `event::acl`.
 
-use event::acl::ServerAcl;
+use event::acl::Acl;
 use ruma::ServerName;
 use store::{RoomNo, Snapshot};
 
@@ -13,5 +13,5 @@ pub fn allows(s: &Snapshot, room: RoomNo, server: &ServerName) -> Result<bool> {
     let Some(event) = now::get(s, room, "m.room.server_acl", "")? else {
         return Ok(true);
     };
-    Ok(ServerAcl::of(event.content_str()).allows(server))
+    Ok(Acl::parse(event.content_str()).allows(server))
 }

@@ -17,6 +17,8 @@ use crate::{Membership, Rooms};
 
 /// How often a room is begun anew when something else it touches was changed meanwhile.
 const ATTEMPTS: usize = 8;
+/// How many rooms may be made alike in one millisecond.
+const LATER: u64 = 1_000;
 /// Characters of a chosen room ID: more than anybody could guess.
 const ROOM_ID: usize = 18;
 
@@ -142,8 +144,7 @@ fn found(
     room_id: Option<OwnedRoomId>,
 ) -> Result<(Desk, Known)> {
     let rules = rules_of(&new.version)?;
-    let pdu = create_event(rooms, rules, new, room_id)?;
-    let room = tx.intern_room(pdu.room_id())?;
+    let (pdu, room) = unused(rooms, tx, new, room_id)?;
     let creator = tx.intern_user(&new.creator)?;
     let no = tx.intern_event(pdu.event_id())?;
     tx.expect(tables::ROOMS, &room, None)?;
@@ -160,11 +161,34 @@ fn found(
     ))
 }
 
+/// A create event whose room does not exist yet. Where the ID is the event's hash, two rooms made alike in the same millisecond
+/// would be the same one, so the later one is a millisecond younger.
+fn unused(
+    rooms: &Rooms,
+    tx: &mut store::Tx,
+    new: &NewRoom,
+    room_id: Option<OwnedRoomId>,
+) -> Result<(Pdu, store::RoomNo)> {
+    let rules = rules_of(&new.version)?;
+    let now = new.timestamp.unwrap_or_else(|| rooms.now());
+    for later in 0..LATER {
+        let ts = now.saturating_add(later);
+        let pdu = create_event(rooms, rules, new, room_id.clone(), ts)?;
+        let taken = tx.room_no(pdu.room_id())?;
+        if taken.is_none() {
+            let room = tx.intern_room(pdu.room_id())?;
+            return Ok((pdu, room));
+        }
+    }
+    Err(Error::Busy)
+}
+
 fn create_event(
     rooms: &Rooms,
     rules: &'static Rules,
     new: &NewRoom,
     room_id: Option<OwnedRoomId>,
+    timestamp: u64,
 ) -> Result<Pdu> {
     let room_id = match (rules.room_ids, room_id) {
         (RoomIds::OfCreate, _) => None,
@@ -185,7 +209,7 @@ fn create_event(
         state_key: Some(String::new()),
         content: raw(&content)?,
         redacts: None,
-        origin_server_ts: new.timestamp.unwrap_or_else(|| rooms.now()),
+        origin_server_ts: timestamp,
     };
     let own = rooms.own();
     let nothing: [event::draft::Reference; 0] = [];

@@ -333,6 +333,9 @@ impl From<rooms::Error> for Error {
             E::StillJoined => Self::bad("M_UNKNOWN", told),
             E::TooLarge(_) => Self::too_large(told),
             E::BadEvent(_) => Self::bad_json(told),
+            E::DuplicateAnnotation => Self::bad("M_DUPLICATE_ANNOTATION", told),
+            // CS "Threading" names this code for a thread on an event that relates to another.
+            E::BadRelation(_) => Self::bad("M_UNKNOWN", told),
             E::BadState(_) => Self::bad("M_INVALID_ROOM_STATE", told),
             E::BadParameter(_) | E::ForeignAlias(_) => Self::invalid_param(told),
             E::BadAlias(_) => Self::bad("M_BAD_ALIAS", told),

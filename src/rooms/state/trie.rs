@@ -10,7 +10,7 @@ use store::{EventNo, NodeNo, Snapshot, StateKeyNo, tables};
 use crate::error::{Error, Result};
 
 /// The state whose nodes hang under this one; none is the empty state.
-pub type Root = Option<NodeNo>;
+pub(crate) type Root = Option<NodeNo>;
 
 /// A piece of state that two states do not agree on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,1 +1,4 @@
-//! What rooms promise.
+//! What rooms promise, on the memory engine with a stopped clock.
+
+mod house;
+mod making;
