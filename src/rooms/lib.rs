@@ -33,7 +33,7 @@ mod upgrade;
 pub mod visibility;
 
 #[cfg(test)]
-mod tests;
+mod promises;
 
 use std::sync::Arc;
 
