@@ -21,6 +21,7 @@ pub(crate) async fn change(
         sender: sender.to_owned(),
         target: target.to_owned(),
         membership,
+        only_from: &[],
         content,
         timestamp: None,
     };
