@@ -192,24 +192,65 @@ impl<'a> Object<'a> {
 
 /// Appends an integer.
 pub(crate) fn write_integer(integer: i64, out: &mut String) {
-    // Writing to a String cannot fail.
-    let _ = write!(out, "{integer}");
+    if integer < 0 {
+        out.push('-');
+    }
+    let (mut digits, mut count, mut rest) = ([b'0'; 20], 0, integer.unsigned_abs());
+    for digit in digits.iter_mut().rev() {
+        // What is left of a division by ten fits into a byte.
+        *digit = b'0' + u8::try_from(rest % 10).unwrap_or_default();
+        rest /= 10;
+        count += 1;
+        if rest == 0 {
+            break;
+        }
+    }
+    out.extend(
+        digits
+            .iter()
+            .skip(20 - count)
+            .map(|digit| char::from(*digit)),
+    );
 }
 
 /// Appends a string with its quotes, escaping no more than it must.
 pub(crate) fn write_string(string: &str, out: &mut String) {
     out.push('"');
     let mut rest = string;
-    while let Some(at) = rest.bytes().position(must_escape) {
-        let (plain, tail) = rest.split_at(at);
+    loop {
+        let (plain, tail) = rest.split_at(plain_length(rest.as_bytes()));
         out.push_str(plain);
-        // The byte found is ASCII, so the next character starts right behind it.
-        let (found, tail) = tail.split_at(1);
+        // What must be escaped is ASCII, so the next character starts right behind it.
+        let Some((found, tail)) = tail.split_at_checked(1) else {
+            break;
+        };
         write_escape(found, out);
         rest = tail;
     }
-    out.push_str(rest);
     out.push('"');
+}
+
+/// How many bytes stand for themselves in a string before the first that must be escaped. Looks at eight at a time.
+fn plain_length(bytes: &[u8]) -> usize {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGHS: u64 = u64::from_ne_bytes([0x80; 8]);
+    // The high bit of each byte that is below `limit`; exact up to the first one.
+    let below = |word: u64, limit: u8| word.wrapping_sub(ONES * u64::from(limit)) & !word & HIGHS;
+    let (chunks, tail) = bytes.as_chunks::<8>();
+    for (at, chunk) in chunks.iter().enumerate() {
+        let word = u64::from_le_bytes(*chunk);
+        let quote = below(word ^ (ONES * u64::from(b'"')), 1);
+        let backslash = below(word ^ (ONES * u64::from(b'\\')), 1);
+        let found = below(word, 0x20) | quote | backslash;
+        if found != 0 {
+            return at * 8 + (found.trailing_zeros() / 8) as usize;
+        }
+    }
+    let plain = tail
+        .iter()
+        .position(|byte| must_escape(*byte))
+        .unwrap_or(tail.len());
+    bytes.len() - tail.len() + plain
 }
 
 fn must_escape(byte: u8) -> bool {

@@ -143,6 +143,10 @@ impl Draft {
     }
 
     /// All steps at once.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the arguments of three steps, each named there"
+    )]
     pub fn seal<P, A>(
         self,
         rules: &'static Rules,
@@ -364,9 +368,7 @@ impl Reference {
         let sha256 = match rules.references {
             References::Plain => None,
             References::WithHashes => {
-                let event = canonical::parse_object(pdu.json(), Json::Lax)?;
-                let mut signed = String::with_capacity(pdu.json().len());
-                redact::write_redacted(&event, rules, |key| key != "signatures", &mut signed)?;
+                let signed = pdu.signed_part(rules)?;
                 Some(STANDARD_NO_PAD.encode(id::reference_hash(&signed)).into())
             }
         };

@@ -215,6 +215,14 @@ impl Pdu {
         Ok(redacted)
     }
 
+    /// What signatures cover and the reference hash is made of: the redacted event without signatures.
+    pub(crate) fn signed_part(&self, rules: &Rules) -> Result<String, Error> {
+        let event = canonical::parse_object(self.json(), Json::Lax)?;
+        let mut signed = String::with_capacity(self.json().len());
+        redact::write_redacted(&event, rules, |field| field != "signatures", &mut signed)?;
+        Ok(signed)
+    }
+
     /// This event as another one's `prev_events` or `auth_events` name it.
     pub fn reference(&self, rules: &Rules) -> Result<Reference, Error> {
         Reference::to(self, rules)
@@ -229,7 +237,7 @@ impl Pdu {
     pub(crate) fn facts(&self) -> &Facts {
         self.0
             .facts
-            .get_or_init(|| Facts::of(self.event_type(), self.content_str()))
+            .get_or_init(|| Facts::of(self.event_type(), self.state_key(), self.content_str()))
     }
 
     fn links(&self) -> &Links {

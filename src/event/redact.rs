@@ -35,7 +35,7 @@ pub(crate) fn write_redacted(
         out.push(':');
         match value {
             Value::Object(content) if key == "content" => {
-                write_content(event_type, content, &rules.redaction, out)
+                write_content(event_type, content, &rules.redaction, out);
             }
             value => value.write(out),
         }

@@ -15,7 +15,6 @@ use crate::draft::within;
 use crate::error::Error;
 use crate::limits;
 use crate::pdu::Pdu;
-use crate::redact;
 use crate::rules::{Json, Rules};
 
 /// A JSON object as ruma's types hold it: sorted, integers only.
@@ -231,30 +230,41 @@ pub fn sign_json(object: &mut CanonicalObject, entity: &str, key: &KeyPair) -> R
 /// Whether a JSON object, given as text, is signed by `entity` with this key.
 pub fn verify_json(json: &str, entity: &str, key_id: &str, key: PublicKey) -> Result<bool, Error> {
     let object = canonical::parse_object(json, Json::Strict)?;
-    let signature = object
-        .get("signatures")
-        .and_then(Value::as_object)
-        .and_then(|signatures| signatures.get(entity)?.as_object()?.get(key_id)?.as_str());
+    let signature = signature_of(&object, entity, key_id);
     Ok(signature.is_some_and(|signature| key.verifies(signed_part(&object).as_bytes(), signature)))
 }
 
 /// Adds our signature to an event that another server wrote: as the invited user's server, or as the resident server that lets
 /// someone into a restricted room.
 pub fn co_sign(pdu: &Pdu, rules: &Rules, server: &ServerName, key: &KeyPair) -> Result<Pdu, Error> {
-    let event = canonical::parse_object(pdu.json(), Json::Lax)?;
-    let mut signed = String::with_capacity(pdu.json().len());
-    redact::write_redacted(&event, rules, |field| field != "signatures", &mut signed)?;
-    with_signature(pdu, event, server, key.id(), &key.sign(signed.as_bytes()))
+    let signature = key.sign(pdu.signed_part(rules)?.as_bytes());
+    add_signature(pdu, server, key.id(), &signature)
 }
 
-/// The event with one more signature.
-pub(crate) fn with_signature<'a>(
+/// Whether an event carries a right signature of this server by this key. Meant for keys that stand in the room's state, such as a
+/// policy server's; the servers that must have signed any event are asked by [`crate::UncheckedPdu::check`].
+pub fn is_signed_by(
     pdu: &Pdu,
-    mut event: Object<'a>,
-    server: &'a ServerName,
-    key_id: &'a str,
-    signature: &'a str,
+    rules: &Rules,
+    server: &ServerName,
+    key_id: &str,
+    key: PublicKey,
+) -> Result<bool, Error> {
+    let event = canonical::parse_object(pdu.json(), Json::Lax)?;
+    let Some(signature) = signature_of(&event, server.as_str(), key_id) else {
+        return Ok(false);
+    };
+    Ok(key.verifies(pdu.signed_part(rules)?.as_bytes(), signature))
+}
+
+/// The event with one more signature, which the caller has seen to be right.
+pub fn add_signature(
+    pdu: &Pdu,
+    server: &ServerName,
+    key_id: &str,
+    signature: &str,
 ) -> Result<Pdu, Error> {
+    let mut event = canonical::parse_object(pdu.json(), Json::Lax)?;
     let Some(Value::Object(mut signatures)) = event.remove("signatures") else {
         return Err(Error::field("signatures", "is not an object"));
     };
@@ -277,6 +287,16 @@ pub fn signed_part(object: &Object<'_>) -> String {
     let mut out = String::new();
     object.write_some(&mut out, |key| key != "signatures" && key != "unsigned");
     out
+}
+
+fn signature_of<'a>(object: &'a Object<'_>, entity: &str, key_id: &str) -> Option<&'a str> {
+    object
+        .get("signatures")?
+        .as_object()?
+        .get(entity)?
+        .as_object()?
+        .get(key_id)?
+        .as_str()
 }
 
 /// Base64 in either alphabet, padded or not.

@@ -160,7 +160,8 @@ pub(crate) fn comparable(mut content: Value) -> Value {
 }
 
 /// An event in the format of a version, unsigned, of a sender on `domain`.
-pub(crate) fn wire_event(rules: &Rules, event_type: &str, content: Value) -> Value {
+pub(crate) fn wire_event(rules: &Rules, event_type: &str, content: impl Into<Value>) -> Value {
+    let content = content.into();
     let mut event = json!({
         "type": event_type,
         "sender": "@u:domain",

@@ -222,9 +222,7 @@ impl UncheckedPdu {
             let Some(text) = &signature.signature else {
                 continue;
             };
-            let event = canonical::parse_object(signed.json(), self.rules.json)?;
-            let next = sign::with_signature(&signed, event, server, &signature.key_id, text)?;
-            signed = next;
+            signed = sign::add_signature(&signed, server, &signature.key_id, text)?;
         }
         Ok(signed)
     }

@@ -29,7 +29,7 @@ fn deny_goes_before_allow() {
 }
 
 #[test]
-fn neither_port_nor_case_matter() {
+fn t31_neither_port_nor_case_matter() {
     let acl = json!({"allow": ["*"], "deny": ["Evil.ORG", "*.Bad.org", "w?rse.*"]});
     for server in [
         "evil.org",
@@ -89,7 +89,7 @@ fn what_is_no_pattern_is_passed_over() {
 }
 
 #[test]
-fn hostile_patterns_take_no_longer_than_their_length() {
+fn t32_hostile_patterns_take_no_longer_than_their_length() {
     let giant = json!({"allow": ["*a".repeat(32_000)], "deny": ["*"]}).to_string();
     let many: Vec<String> = (0..250)
         .map(|n| format!("{}b{n}", "*a".repeat(110)))

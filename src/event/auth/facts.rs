@@ -3,7 +3,7 @@
 //! Contents are whatever their senders wrote. Nothing here refuses anything: a value of the wrong type is remembered as such, and
 //! the rules decide what that means.
 
-use ruma::OwnedUserId;
+use ruma::{OwnedUserId, UserId};
 
 use super::Membership;
 use super::levels::LevelFacts;
@@ -45,6 +45,8 @@ pub(crate) struct CreateFacts {
 /// What matters in `m.room.member`.
 #[derive(Debug, Default)]
 pub(crate) struct MemberFacts {
+    /// Whether the state key is a user id.
+    pub(crate) is_about_user: bool,
     /// None if there is none, or if it is no string.
     pub(crate) membership: Option<Membership>,
     /// `join_authorised_via_users_server`, if it is a string.
@@ -90,7 +92,7 @@ pub(crate) struct InviteFacts {
 }
 
 impl Facts {
-    pub(crate) fn of(event_type: &str, content: &str) -> Self {
+    pub(crate) fn of(event_type: &str, state_key: Option<&str>, content: &str) -> Self {
         let relevant = matches!(
             event_type,
             "m.room.create"
@@ -106,7 +108,10 @@ impl Facts {
         let content = canonical::parse_object(content, Json::Lax).unwrap_or_default();
         match event_type {
             "m.room.create" => Self::Create(Box::new(CreateFacts::of(&content))),
-            "m.room.member" => Self::Member(MemberFacts::of(&content)),
+            "m.room.member" => Self::Member(MemberFacts {
+                is_about_user: state_key.is_some_and(|key| <&UserId>::try_from(key).is_ok()),
+                ..MemberFacts::of(&content)
+            }),
             "m.room.power_levels" => Self::Levels(Box::new(LevelFacts::of(&content))),
             "m.room.join_rules" => Self::JoinRule(JoinRule::of(&content)),
             _ => Self::Invite(InviteFacts::of(&content)),
@@ -142,6 +147,7 @@ impl MemberFacts {
 
     fn of(content: &Object<'_>) -> Self {
         Self {
+            is_about_user: false,
             membership: content
                 .get("membership")
                 .and_then(Value::as_str)

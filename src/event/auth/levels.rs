@@ -113,7 +113,7 @@ impl<'a> PowerLevels<'a> {
     /// The level of a user.
     #[must_use]
     pub fn user(&self, user: &UserId) -> Level {
-        self.try_user(user)
+        self.try_user(user.as_str())
             .unwrap_or(Level::Int(Field::UsersDefault.default_level()))
     }
 
@@ -185,17 +185,17 @@ impl<'a> PowerLevels<'a> {
         let map = self
             .levels
             .and_then(|levels| levels.users.entries(self.rules).ok());
-        map.into_iter().flat_map(|map| map.iter())
+        map.into_iter().flat_map(Entries::iter)
     }
 
     /// Whether the user made the room. Where creators are supreme this includes the additional ones.
     #[must_use]
     pub fn is_creator(&self, user: &UserId) -> bool {
-        self.creators.include(user, self.rules)
+        self.creators.include(user.as_str(), self.rules)
     }
 
     /// The level of a user, or the property that makes it unknowable.
-    pub(super) fn try_user(&self, user: &UserId) -> Result<Level, Reason> {
+    pub(super) fn try_user(&self, user: &str) -> Result<Level, Reason> {
         let creator = self.creators.include(user, self.rules);
         if creator && self.rules.auth.supreme_creators {
             return Ok(Level::Infinite);
@@ -203,7 +203,7 @@ impl<'a> PowerLevels<'a> {
         let Some(levels) = self.levels else {
             return Ok(Level::Int(if creator { 100 } else { 0 }));
         };
-        if let Some(level) = levels.users.entries(self.rules)?.get(user.as_str()) {
+        if let Some(level) = levels.users.entries(self.rules)?.get(user) {
             return Ok(Level::Int(level));
         }
         self.try_level(Field::UsersDefault).map(Level::Int)
@@ -233,10 +233,6 @@ impl<'a> PowerLevels<'a> {
     pub(super) fn facts(&self) -> Option<&'a LevelFacts> {
         self.levels
     }
-
-    pub(super) fn creators(&self) -> Creators<'a> {
-        self.creators
-    }
 }
 
 impl<'a> Creators<'a> {
@@ -259,8 +255,8 @@ impl<'a> Creators<'a> {
         self.facts.and_then(|facts| facts.creator.as_deref()) == Some(user)
     }
 
-    fn include(&self, user: &UserId, rules: &Rules) -> bool {
-        self.is_first(user.as_str(), rules)
+    fn include(&self, user: &str, rules: &Rules) -> bool {
+        self.is_first(user, rules)
             || rules.auth.supreme_creators
                 && self.additional().iter().any(|creator| creator == user)
     }

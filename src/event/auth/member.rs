@@ -2,23 +2,21 @@
 //!
 //! That the server of `join_authorised_via_users_server` has signed was checked with the other signatures.
 
-use ruma::UserId;
-
 use super::facts::{Facts, JoinRule, MemberFacts, ThirdParty};
-use super::levels::Field;
+use super::levels::{Creators, Field};
 use super::{AuthState, Membership, Reason, Room, enough};
 use crate::pdu::Pdu;
 use crate::sign::PublicKey;
 
 pub(super) fn check<S: AuthState + ?Sized>(event: &Pdu, room: &Room<'_, S>) -> Result<(), Reason> {
     // "If there is no state_key property, or no membership property in content, reject."
-    let target = event
-        .state_key()
-        .and_then(|key| <&UserId>::try_from(key).ok())
-        .ok_or(Reason::NoTarget)?;
     let Facts::Member(facts) = event.facts() else {
         return Err(Reason::NoMembership);
     };
+    let target = event
+        .state_key()
+        .filter(|_| facts.is_about_user)
+        .ok_or(Reason::NoTarget)?;
     let change = Change {
         event,
         facts,
@@ -39,7 +37,7 @@ pub(super) fn check<S: AuthState + ?Sized>(event: &Pdu, room: &Room<'_, S>) -> R
 struct Change<'a, S: ?Sized> {
     event: &'a Pdu,
     facts: &'a MemberFacts,
-    target: &'a UserId,
+    target: &'a str,
     room: &'a Room<'a, S>,
 }
 
@@ -77,12 +75,7 @@ impl<S: AuthState + ?Sized> Change<'_, S> {
     fn is_first_join(&self) -> bool {
         let follows_create =
             matches!(self.event.prev_events(), [only] if only == self.room.create.event_id());
-        follows_create
-            && self
-                .room
-                .levels()
-                .creators()
-                .is_first(self.target.as_str(), self.room.rules)
+        follows_create && Creators::of(self.room.create).is_first(self.target, self.room.rules)
     }
 
     /// "If the join_rule is restricted or knock_restricted: If membership state is join or invite, allow. If the
@@ -92,12 +85,12 @@ impl<S: AuthState + ?Sized> Change<'_, S> {
         if is_welcome {
             return Ok(());
         }
+        // Who is no user is no member either.
         let via = self
             .facts
             .authorised_via
             .as_deref()
-            .and_then(|via| <&UserId>::try_from(via).ok());
-        let via = via.ok_or(Reason::JoinRule)?;
+            .ok_or(Reason::JoinRule)?;
         if self.room.membership(via)? != Membership::Join {
             return Err(Reason::AuthoriserNotJoined);
         }
@@ -124,7 +117,7 @@ impl<S: AuthState + ?Sized> Change<'_, S> {
         }
         // "If the sender's power level is greater than or equal to the invite level, allow."
         let levels = self.room.levels();
-        let sender = levels.try_user(self.event.sender())?;
+        let sender = levels.try_user(self.event.sender().as_str())?;
         enough("inviting", levels.try_level(Field::Invite)?, sender)
     }
 
@@ -141,7 +134,7 @@ impl<S: AuthState + ?Sized> Change<'_, S> {
             return Err(Reason::InviteIncomplete);
         };
         // "If mxid does not match state_key, reject."
-        if **mxid != *self.target.as_str() {
+        if **mxid != *self.target {
             return Err(Reason::InviteForAnother);
         }
         // "If there is no m.room.third_party_invite event in the current room state with state_key matching token, reject."
@@ -188,7 +181,7 @@ impl<S: AuthState + ?Sized> Change<'_, S> {
         self.sender_is_joined()?;
         let levels = self.room.levels();
         let current = self.room.membership(self.target)?;
-        let sender = levels.try_user(self.event.sender())?;
+        let sender = levels.try_user(self.event.sender().as_str())?;
         // "If the target user's current membership state is ban, and the sender's power level is less than the ban level, reject."
         let ban = levels.try_level(Field::Ban)?;
         if current == Membership::Ban {
@@ -210,7 +203,7 @@ impl<S: AuthState + ?Sized> Change<'_, S> {
         // "If the sender's power level is greater than or equal to the ban level, and the target user's power level is less than the
         // sender's power level, allow."
         let levels = self.room.levels();
-        let sender = levels.try_user(self.event.sender())?;
+        let sender = levels.try_user(self.event.sender().as_str())?;
         enough("banning", levels.try_level(Field::Ban)?, sender)?;
         if levels.try_user(self.target)? < sender {
             Ok(())
@@ -240,7 +233,7 @@ impl<S: AuthState + ?Sized> Change<'_, S> {
 
     /// "If the sender's current membership state is not join, reject."
     fn sender_is_joined(&self) -> Result<(), Reason> {
-        match self.room.membership(self.event.sender())? {
+        match self.room.membership(self.event.sender().as_str())? {
             Membership::Join => Ok(()),
             _ => Err(Reason::NotJoined),
         }

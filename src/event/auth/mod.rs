@@ -6,8 +6,6 @@
 
 use std::marker::PhantomData;
 
-use ruma::UserId;
-
 use crate::id;
 use crate::pdu::Pdu;
 use crate::rules::{RoomIds, Rules};
@@ -152,10 +150,10 @@ fn check<S: AuthState + ?Sized>(event: &Pdu, state: &S, rules: &Rules) -> Result
         return member::check(event, &room);
     }
     // "If the sender's current membership state is not join, reject."
-    if room.membership(event.sender())? != Membership::Join {
+    if room.membership(event.sender().as_str())? != Membership::Join {
         return Err(Reason::NotJoined);
     }
-    let sender = room.levels().try_user(event.sender())?;
+    let sender = room.levels().try_user(event.sender().as_str())?;
     if event.event_type() == "m.room.third_party_invite" {
         return third_party_invite::check(&room, sender);
     }
@@ -242,11 +240,7 @@ impl<'a, S: AuthState + ?Sized> Room<'a, S> {
     }
 
     /// A user's membership; without an event for it, `leave`.
-    fn membership(&self, user: &UserId) -> Result<Membership, Reason> {
-        self.membership_of(user.as_str())
-    }
-
-    fn membership_of(&self, user: &str) -> Result<Membership, Reason> {
+    fn membership(&self, user: &str) -> Result<Membership, Reason> {
         match self.state.get("m.room.member", user) {
             None => Ok(Membership::Leave),
             Some(event) => event.membership().ok_or(Reason::NoMembership),

@@ -1,7 +1,7 @@
 //! "If type is `m.room.power_levels`": nobody raises or lowers what is above them.
 
 use super::facts::Facts;
-use super::levels::{Entries, Field, LevelFacts};
+use super::levels::{Creators, Entries, Field, LevelFacts};
 use super::{AuthState, Level, Reason, Room};
 use crate::pdu::Pdu;
 use crate::rules::Rules;
@@ -60,7 +60,7 @@ fn check_form<S: AuthState + ?Sized>(new: &LevelFacts, room: &Room<'_, S>) -> Re
     // reject."
     if room.rules.auth.supreme_creators {
         let named = |creator: &ruma::UserId| users.get(creator.as_str()).is_some();
-        if room.levels().creators().all().any(named) {
+        if Creators::of(room.create).all().any(named) {
             return Err(Reason::CreatorLevel);
         }
     }

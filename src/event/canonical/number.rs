@@ -19,6 +19,32 @@ pub(super) fn read(text: &str, json: Json) -> Result<Value<'static>, Problem> {
     }
 }
 
+/// The integer at the start, with its length, if it is one of few digits: the same in either mode, and nearly all there are.
+pub(super) fn plain(bytes: &[u8]) -> Option<(i64, usize)> {
+    let (sign, unsigned) = match bytes {
+        [b'-', rest @ ..] => (1, rest),
+        _ => (0, bytes),
+    };
+    let digits = unsigned
+        .iter()
+        .take(16)
+        .take_while(|byte| byte.is_ascii_digit())
+        .count();
+    let ends = !matches!(
+        unsigned.get(digits),
+        Some(b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-')
+    );
+    let leading_zero = unsigned.first() == Some(&b'0') && (digits > 1 || sign == 1);
+    if digits == 0 || digits > 15 || !ends || leading_zero {
+        return None;
+    }
+    let integer = unsigned
+        .iter()
+        .take(digits)
+        .fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0'));
+    Some((if sign == 1 { -integer } else { integer }, sign + digits))
+}
+
 /// Which of its optional parts a number has.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Shape {

@@ -47,6 +47,7 @@ impl<'a> Parser<'a> {
         if !self.open(depth, b'}')? {
             return Ok(Object(members));
         }
+        members.reserve(if depth == 1 { 16 } else { 4 });
         loop {
             self.skip_space();
             if self.peek() != Some(b'"') {
@@ -152,10 +153,7 @@ impl<'a> Parser<'a> {
     /// Steps over what stands for itself in a string.
     fn skip_plain(&mut self) {
         let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
-        self.at += rest
-            .iter()
-            .position(|byte| super::must_escape(*byte))
-            .unwrap_or(rest.len());
+        self.at += super::plain_length(rest);
     }
 
     fn escape(&mut self) -> Result<char, Error> {
@@ -222,6 +220,10 @@ impl<'a> Parser<'a> {
     fn number(&mut self) -> Result<Value<'a>, Error> {
         let start = self.at;
         let rest = self.text.as_bytes().get(start..).unwrap_or_default();
+        if let Some((integer, length)) = number::plain(rest) {
+            self.at += length;
+            return Ok(Value::Integer(integer));
+        }
         let length = rest
             .iter()
             .position(|byte| !matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E'))

@@ -156,3 +156,27 @@ fn an_event_is_signed_by_several() {
         .unwrap();
     assert_eq!(again, crate::Checked::Whole(both));
 }
+
+#[test]
+fn a_policy_servers_signature_is_told_from_others() {
+    let rules = Rules::named("12").unwrap();
+    let event = crate::testing::wire_event(rules, "m.room.message", json!({"body": "x"}));
+    let event = canonical::to_string(&crate::testing::signed_by_ruma(rules, event)).unwrap();
+    let unchecked = crate::UncheckedPdu::parse(&event, rules).unwrap();
+    let pdu = unchecked
+        .check(&crate::testing::everyones_key)
+        .unwrap()
+        .into_pdu();
+    let (policy, key) = (
+        server_name!("policy"),
+        KeyPair::from_seed(&[3; 32], "policy_server").unwrap(),
+    );
+    let is_signed = |pdu: &Pdu| is_signed_by(pdu, rules, policy, key.id(), key.public()).unwrap();
+    assert!(!is_signed(&pdu));
+    let signed = co_sign(&pdu, rules, policy, &key).unwrap();
+    assert!(is_signed(&signed));
+    assert!(!is_signed(
+        &add_signature(&pdu, policy, key.id(), "wrong").unwrap()
+    ));
+    assert!(!is_signed_by(&signed, rules, policy, key.id(), spec_key().public()).unwrap());
+}

@@ -35,7 +35,7 @@ fn check(rules: &'static Rules, event: &Json) -> Result<Checked, Error> {
 }
 
 #[test]
-fn the_vectors_for_events() {
+fn t03_the_vectors_for_events() {
     let minimal = json!({
         "room_id": "!x:domain", "sender": "@a:domain", "origin": "domain", "origin_server_ts": 1_000_000, "type": "X", "content": {},
         "prev_events": [], "auth_events": [], "depth": 3, "unsigned": {"age_ts": 1_000_000},
@@ -111,7 +111,7 @@ fn a_right_event_comes_through_whole() {
 }
 
 #[test]
-fn a_tampered_content_is_redacted() {
+fn t02_a_tampered_content_is_redacted() {
     for rules in Rules::all() {
         let mut event = signed(rules, wire(rules));
         event["content"]["body"] = json!("Here is something else");
@@ -243,7 +243,7 @@ fn the_senders_server_must_have_signed() {
 }
 
 #[test]
-fn keys_count_at_the_time_of_the_event() {
+fn t17_keys_count_at_the_time_of_the_event() {
     for rules in Rules::all() {
         let unchecked = parse(rules, &signed(rules, wire(rules))).unwrap();
         let with = |key: VerifyKey| {
@@ -462,7 +462,7 @@ fn references_have_the_form_of_the_version() {
 }
 
 #[test]
-fn numbers_at_their_ends() {
+fn t20_numbers_at_their_ends() {
     for rules in Rules::all() {
         let strict = rules.json == crate::rules::Json::Strict;
         let with = |field: &str, number: &str| {
@@ -577,7 +577,7 @@ fn a_create_event_may_name_a_room_that_the_rules_then_refuse() {
 }
 
 #[test]
-fn strict_rooms_refuse_what_lax_rooms_hash() {
+fn t04_strict_rooms_refuse_what_lax_rooms_hash() {
     for rules in Rules::all() {
         let strict = rules.json == crate::rules::Json::Strict;
         let text = wire(rules).to_string().replacen(

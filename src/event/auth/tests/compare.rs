@@ -327,7 +327,7 @@ fn explained(event: &Pdu, state: &[Pdu], version: &str) -> Option<&'static str> 
 }
 
 #[test]
-fn verdicts_are_those_of_ruma() {
+fn t10_verdicts_are_those_of_ruma() {
     let (mut allowed, mut denied, mut differ) = (0_u32, 0_u32, 0_u32);
     for version in ALL {
         let mut maker = Maker {

@@ -146,7 +146,7 @@ fn no_place_is_taken_twice() {
 }
 
 #[test]
-fn nothing_rejected_authorises() {
+fn t09_nothing_rejected_authorises() {
     let known = known().replace("id=$levels:one", "id=$levels:one rejected");
     check(
         ALL,
@@ -158,7 +158,7 @@ fn nothing_rejected_authorises() {
 }
 
 #[test]
-fn nothing_of_another_room_authorises() {
+fn t08_nothing_of_another_room_authorises() {
     check(
         ALL,
         &known(),

@@ -201,7 +201,12 @@ fn a_restricted_room_opens_through_a_member_who_may_invite() {
             &via("@zoe:one"),
             "the user who lets them in is not in the room",
         );
-        check(since(first), &state, &via("bob"), JOIN_RULE);
+        check(
+            since(first),
+            &state,
+            &via("bob"),
+            "the user who lets them in is not in the room",
+        );
         check(since(first), &state, &dave(JOIN), JOIN_RULE);
         let not_text = dave(r#"{"membership":"join","join_authorised_via_users_server":1}"#);
         check(since(first), &state, &not_text, JOIN_RULE);

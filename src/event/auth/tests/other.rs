@@ -113,7 +113,7 @@ fn aliases_belonged_to_servers() {
 }
 
 #[test]
-fn state_needs_power_even_without_levels() {
+fn t11_state_needs_power_even_without_levels() {
     let weak = "sending this event needs power level 50, and the sender has 0";
     check(ALL, &room(""), "@bob:one .name '' {}", weak);
     check(ALL, &room(""), "@alice:one .name '' {}", "allowed");
