@@ -5,14 +5,14 @@
 //! gives a key twice. Claims under way note in memory which keys they have in hand, so that a hundred at once each take
 //! another key instead of all trying the first.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ruma::{CanonicalJsonObject, DeviceId, OwnedDeviceId, OwnedUserId, UserId};
 use serde_json::value::RawValue;
 use store::rows::users::FallbackKey;
 use store::tables::{FALLBACK_KEYS, ONE_TIME_KEYS};
-use store::{Change, Json, Order, Pos, Snapshot, Tx, UserNo};
+use store::{Change, Order, Pos, Snapshot, Tx, UserNo};
 
 use crate::cached::{Cached, Changing};
 use crate::{Error, Users, device_keys, signed_json};
@@ -100,23 +100,38 @@ pub(crate) fn put(
     fallback: &[Checked],
 ) -> Result<BTreeMap<String, u64>, Error> {
     let mut counts = BTreeMap::new();
-    let mut there: BTreeMap<(String, String), Json> = BTreeMap::new();
-    for row in tx.prefix(ONE_TIME_KEYS, &(user, device), Order::Forward) {
-        let ((_, _, algorithm, _, key_id), json) = row?;
-        *counts.entry(algorithm.clone()).or_insert(0) += 1;
-        there.insert((algorithm, key_id), json);
+    let mut there: HashMap<(String, String), Pos> = HashMap::new();
+    for place in tx
+        .prefix(ONE_TIME_KEYS, &(user, device), Order::Forward)
+        .keys()
+    {
+        let (_, _, algorithm, pos, key_id) = place?;
+        match counts.get_mut(&algorithm) {
+            Some(count) => *count += 1,
+            None => drop(counts.insert(algorithm.clone(), 1)),
+        }
+        there.insert((algorithm, key_id), pos);
     }
     let mut pos = None;
     for key in one_time {
-        match there.get(&(key.algorithm.clone(), key.key_id.clone())) {
-            Some(same) if same.as_str() == key.json => continue,
-            Some(_) => {
-                return Err(Error::KeyExists(format!(
-                    "{}:{}",
-                    key.algorithm, key.key_id
-                )));
+        if let Some(at) = there.get(&(key.algorithm.clone(), key.key_id.clone())) {
+            let place = (
+                user,
+                device,
+                key.algorithm.as_str(),
+                *at,
+                key.key_id.as_str(),
+            );
+            if tx
+                .get(ONE_TIME_KEYS, &place)?
+                .is_some_and(|same| same.as_str() == key.json)
+            {
+                continue;
             }
-            None => {}
+            return Err(Error::KeyExists(format!(
+                "{}:{}",
+                key.algorithm, key.key_id
+            )));
         }
         let at = *pos.get_or_insert_with(|| {
             tx.log(Change::OneTimeKeys {
