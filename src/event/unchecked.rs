@@ -434,7 +434,7 @@ impl Reader<'_> {
         Ok(signatures)
     }
 
-    /// Who must have signed: the sender's server, unless a third party invited; the server in a chosen event id; and the server of
+    /// Who must have signed: the sender's server, unless a third party invited and signed that; the server in a chosen event id; and the server of
     /// the member who lets someone into a restricted room (rule on `join_authorised_via_users_server`).
     fn signers(&self, head: &Head) -> Result<Vec<OwnedServerName>, Error> {
         let member = self
@@ -444,8 +444,10 @@ impl Reader<'_> {
             .filter(|_| &*head.event_type == "m.room.member");
         let mut signers = Vec::with_capacity(2);
         let by_third_party = member.is_some_and(|content| {
+            let invite = content.get("third_party_invite").and_then(Value::as_object);
             content.get("membership").and_then(Value::as_str) == Some("invite")
-                && content.get("third_party_invite").is_some()
+                && invite
+                    .is_some_and(|invite| matches!(invite.get("signed"), Some(Value::Object(_))))
         });
         if !by_third_party {
             signers.push(head.sender.server_name().to_owned());

@@ -337,6 +337,12 @@ fn an_invite_by_a_third_party_may_come_from_anyone() {
             &[]
         };
         assert_eq!(unchecked.signers(), expected);
+        // What is no such invite is refused by the rules, and nobody's name is lent to it before.
+        for odd in [json!(null), json!({}), json!({"signed": 5})] {
+            let content = json!({"membership": "invite", "third_party_invite": odd});
+            let event = signed(rules, wire_event(rules, "m.room.member", content));
+            assert_eq!(parse(rules, &event).unwrap().signers(), ["domain"]);
+        }
     }
 }
 

@@ -229,6 +229,13 @@ fn redactions_needed_the_level_or_the_same_server() {
         "@carol:two .redaction - {} id=$r:two",
         reason,
     );
+    // Two events without a server are not of one server.
+    check(
+        ["1", "2"],
+        &levels,
+        "@carol:two .redaction - {} id=$r",
+        reason,
+    );
     check(
         since("3"),
         &levels,
