@@ -54,6 +54,9 @@ pub use membership::Membership;
 pub use stored::Stored;
 pub use typing::Typing;
 
+// What readers take and give: whoever composes them names these, and nothing else of the store.
+pub use store::{EventNo, Order, Pos, RoomNo, Snapshot, StateKeyNo, UserNo};
+
 /// The name and the key with which this server signs.
 #[derive(Clone)]
 pub struct OwnKey {

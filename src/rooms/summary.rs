@@ -47,3 +47,9 @@ pub fn basics(s: &Snapshot, room: RoomNo) -> Result<Basics> {
 pub fn of(s: &Snapshot, room: RoomNo) -> Result<Summary> {
     Ok(s.get(tables::SUMMARIES, &room)?.unwrap_or_default())
 }
+
+/// What lists show of every room there is.
+pub fn all(s: &Snapshot) -> impl Iterator<Item = Result<(RoomNo, Summary)>> + '_ {
+    s.scan(tables::SUMMARIES, .., store::Order::Forward)
+        .map(|row| Ok(row?))
+}
