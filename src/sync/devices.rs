@@ -7,10 +7,13 @@ use std::collections::HashSet;
 
 use rooms::state::At;
 use rooms::{Membership, members};
+use ruma::{OwnedUserId, UserId};
 use store::{Pos, RoomNo, UserNo};
 use users::device_lists;
 
+use crate::Sync;
 use crate::error::Result;
+use crate::token::Place;
 use crate::view::View;
 
 /// The rooms a user is in, once somebody has asked.
@@ -141,4 +144,50 @@ pub(crate) fn changes(
     changed.sort_unstable();
     left.sort_unstable();
     Ok(DeviceLists { changed, left })
+}
+
+impl Sync {
+    /// Whose device lists changed since a place, and whom the user shares no room with any more: for a client that lost what its
+    /// syncs told it. What has happened after `to` is told, too; telling more is allowed, telling less is not.
+    pub async fn key_changes(
+        &self,
+        user: &UserId,
+        from: &str,
+        to: &str,
+    ) -> Result<(Vec<OwnedUserId>, Vec<OwnedUserId>)> {
+        let Place(since) = from.parse()?;
+        let _: Place = to.parse()?;
+        let (sync, user) = (self.clone(), self.user_no(user)?);
+        self.inner()
+            .store
+            .read(move |s| {
+                let view = sync.view(s);
+                let moves = moves(&view, user, since)?;
+                let lists = changes(&view, user, since, &moves, &mut Neighbours::default(), true)?;
+                let named = |users: Vec<UserNo>| -> Result<Vec<OwnedUserId>> {
+                    users.into_iter().map(|no| Ok(s.user_id(no)?)).collect()
+                };
+                Ok((named(lists.changed)?, named(lists.left)?))
+            })
+            .await
+    }
+}
+
+/// Who came and went since a place, in all rooms that the user is or was in.
+fn moves(view: &View<'_>, user: UserNo, since: Pos) -> Result<Moves> {
+    let mut moves = Moves::default();
+    for entry in members::rooms(view.s, user) {
+        let (room, standing) = entry?;
+        if standing.is_joined() {
+            if standing.joined_at.is_none_or(|at| at > since) {
+                moves.entered.push(room);
+            } else {
+                let old = At::position(view.s, room, since)?;
+                moves.between(view, &old, &At::now(view.s, room)?)?;
+            }
+        } else if standing.left_at.is_some_and(|at| at > since) {
+            moves.left.push(room);
+        }
+    }
+    Ok(moves)
 }
