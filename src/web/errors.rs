@@ -410,6 +410,21 @@ fn push_rule(error: users::RuleError, told: String) -> Error {
     }
 }
 
+impl From<sync::Error> for Error {
+    fn from(error: sync::Error) -> Self {
+        use sync::Error as E;
+        let told = error.to_string();
+        match error {
+            E::BadToken | E::UnknownFilter => Self::invalid_param(told),
+            E::BadFilter(_) => Self::bad_json(told),
+            E::Store(error) => error.into(),
+            E::Rooms(error) => error.into(),
+            E::Users(error) => error.into(),
+            E::Bug(_) => Self::internal(told),
+        }
+    }
+}
+
 impl From<media::Error> for Error {
     fn from(error: media::Error) -> Self {
         use media::Error as E;
