@@ -2,14 +2,12 @@
 
 use std::sync::Arc;
 
-use base::config::{RegistrationConfig, RoomsConfig, WellKnownConfig};
-use base::{SharedClock, Tasks};
+use base::Tasks;
+use base::config::{RegistrationConfig, WellKnownConfig};
 use media::Media;
 use rooms::Rooms;
-use ruma::{RoomVersionId, ServerName, UserId};
+use ruma::{ServerName, UserId};
 use users::Users;
-
-use crate::error::{Error, Result};
 
 /// What every action needs. Clones are handles of the same house.
 #[derive(Clone)]
@@ -20,7 +18,6 @@ pub struct House {
     pub users: Users,
     /// Uploads and thumbnails.
     pub media: Media,
-    pub(crate) clock: SharedClock,
     pub(crate) tasks: Tasks,
     choices: Arc<Choices>,
 }
@@ -30,40 +27,20 @@ pub struct House {
 pub struct Choices {
     /// Who may make an account.
     pub registration: RegistrationConfig,
-    /// How rooms begin.
-    pub rooms: RoomsConfig,
     /// Where clients and servers find us.
     pub well_known: WellKnownConfig,
 }
 
 impl House {
     /// Puts the house together.
-    ///
-    /// # Errors
-    /// If the configured room version is not one of ours.
-    pub fn new(
-        rooms: Rooms,
-        users: Users,
-        media: Media,
-        clock: SharedClock,
-        tasks: Tasks,
-        choices: Choices,
-    ) -> Result<Self> {
-        let version = &choices.rooms.default_version;
-        let ours = RoomVersionId::try_from(version.as_str())
-            .ok()
-            .and_then(|id| event::Rules::of(&id));
-        if ours.is_none() {
-            return Err(Error::UnsupportedRoomVersion(version.clone()));
-        }
-        Ok(Self {
+    pub fn new(rooms: Rooms, users: Users, media: Media, tasks: Tasks, choices: Choices) -> Self {
+        Self {
             rooms,
             users,
             media,
-            clock,
             tasks,
             choices: Arc::new(choices),
-        })
+        }
     }
 
     /// What the operator chose.
@@ -79,12 +56,5 @@ impl House {
     /// Is this user one of ours, going by the ID?
     pub fn is_local(&self, user: &UserId) -> bool {
         self.users.is_local(user)
-    }
-
-    /// The version of rooms created without asking for one.
-    pub fn default_room_version(&self) -> RoomVersionId {
-        // Checked by `new`; the fallback only spares every caller an error that cannot happen.
-        RoomVersionId::try_from(self.choices.rooms.default_version.as_str())
-            .unwrap_or(RoomVersionId::V12)
     }
 }

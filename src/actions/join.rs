@@ -2,25 +2,24 @@
 
 use rooms::Membership;
 use rooms::state::now;
-use ruma::{OwnedRoomId, OwnedRoomOrAliasId, OwnedServerName, RoomId};
+use ruma::{OwnedRoomId, OwnedRoomOrAliasId, RoomId};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use users::Identity;
 
 use crate::House;
 use crate::error::{Error, Result};
-use crate::{member, policy};
+use crate::{member, policy, resolve};
 
-/// Joins a room by its ID or an alias. `via` names servers that are in it. The membership says what is in `content`, and name and avatar.
+/// Joins a room by its ID or an alias. The membership says what is in `content`, and name and avatar.
 pub async fn join(
     house: &House,
     who: &Identity,
     room: OwnedRoomOrAliasId,
-    via: Vec<OwnedServerName>,
     mut content: Map<String, Value>,
 ) -> Result<OwnedRoomId> {
     policy::may_act(who)?;
-    let room = resolve(house, room, via).await?;
+    let room = resolve(house, room).await?;
     let user = &who.user_id;
     if member::standing(house, &room, user)
         .await?
@@ -35,18 +34,6 @@ pub async fn join(
     member::add_profile(house, user, &mut content)?;
     member::change(house, &room, (user, user), Membership::Join, content).await?;
     Ok(room)
-}
-
-/// The room that an ID or an alias means.
-pub(crate) async fn resolve(
-    house: &House,
-    room: OwnedRoomOrAliasId,
-    _via: Vec<OwnedServerName>,
-) -> Result<OwnedRoomId> {
-    match OwnedRoomId::try_from(room) {
-        Ok(room) => Ok(room),
-        Err(_) => Err(rooms::Error::NoSuchAlias.into()),
-    }
 }
 
 /// Does `m.room.guest_access` let guests in?

@@ -5,13 +5,13 @@ use ruma::{RoomId, UserId};
 use users::Identity;
 
 use crate::House;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::{member, policy};
 
+/// From which memberships one is put out: the same event would lift a ban.
+const PRESENT: &[Membership] = &[Membership::Join, Membership::Invite, Membership::Knock];
+
 /// Puts somebody out of a room, or takes an invite or a knock back.
-///
-/// # Errors
-/// If they are neither in the room nor about to be: the same event would lift a ban.
 pub async fn kick(
     house: &House,
     who: &Identity,
@@ -20,23 +20,7 @@ pub async fn kick(
     reason: Option<String>,
 ) -> Result<()> {
     policy::may_act(who)?;
-    let standing = member::standing(house, room, target).await?;
-    let here = standing.is_some_and(|standing| {
-        matches!(
-            standing.membership,
-            Membership::Join | Membership::Invite | Membership::Knock
-        )
-    });
-    if !here {
-        return Err(Error::NotAllowed(format!("{target} is not in this room")));
-    }
-    member::change(
-        house,
-        room,
-        (&who.user_id, target),
-        Membership::Leave,
-        member::with_reason(reason),
-    )
-    .await?;
+    let (people, reason) = ((&*who.user_id, target), member::with_reason(reason));
+    member::change_from(house, room, people, (PRESENT, Membership::Leave), reason).await?;
     Ok(())
 }

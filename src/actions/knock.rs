@@ -1,23 +1,22 @@
 //! Asking to be let into a room.
 
 use rooms::Membership;
-use ruma::{OwnedRoomId, OwnedRoomOrAliasId, OwnedServerName};
+use ruma::{OwnedRoomId, OwnedRoomOrAliasId};
 use users::Identity;
 
 use crate::House;
 use crate::error::Result;
-use crate::{join, member, policy};
+use crate::{member, policy, resolve};
 
 /// Knocks on a room, by its ID or an alias.
 pub async fn knock(
     house: &House,
     who: &Identity,
     room: OwnedRoomOrAliasId,
-    via: Vec<OwnedServerName>,
     reason: Option<String>,
 ) -> Result<OwnedRoomId> {
     policy::may_act(who)?;
-    let room = join::resolve(house, room, via).await?;
+    let room = resolve(house, room).await?;
     let user = &who.user_id;
     let mut content = member::with_reason(reason);
     member::add_profile(house, user, &mut content)?;

@@ -4,6 +4,7 @@
 //! the calls into `rooms`, `users` and `media`. Nothing here knows HTTP, and nothing here stores.
 
 pub mod accounts;
+pub mod alias;
 mod ban;
 mod claim_keys;
 pub mod create_room;
@@ -20,11 +21,13 @@ pub mod login;
 mod member;
 mod policy;
 mod presence;
+mod publish;
 mod query_keys;
 pub mod receipt;
 mod redact;
 pub mod register;
 pub mod report;
+mod resolve;
 pub mod send;
 mod send_to_device;
 mod set_profile;
@@ -47,9 +50,11 @@ pub use knock::knock;
 pub use leave::leave;
 pub use login::login;
 pub use presence::presence;
+pub use publish::publish;
 pub use query_keys::{Queried, query_keys};
 pub use receipt::receipt;
 pub use redact::redact;
+pub use resolve::resolve;
 pub use send::send;
 pub use send_to_device::send_to_device;
 pub use set_profile::set_profile;

@@ -12,8 +12,19 @@ use crate::error::Result;
 pub(crate) async fn change(
     house: &House,
     room: &RoomId,
-    (sender, target): (&UserId, &UserId),
+    people: (&UserId, &UserId),
     membership: Membership,
+    content: Map<String, Value>,
+) -> Result<Sent> {
+    change_from(house, room, people, (&[], membership), content).await
+}
+
+/// As [`change`], but only from certain memberships to another: the same event can mean very different things.
+pub(crate) async fn change_from(
+    house: &House,
+    room: &RoomId,
+    (sender, target): (&UserId, &UserId),
+    (only_from, membership): (&'static [Membership], Membership),
     content: Map<String, Value>,
 ) -> Result<Sent> {
     let change = Change {
@@ -21,7 +32,7 @@ pub(crate) async fn change(
         sender: sender.to_owned(),
         target: target.to_owned(),
         membership,
-        only_from: &[],
+        only_from,
         content,
         timestamp: None,
     };

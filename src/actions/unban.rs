@@ -5,13 +5,13 @@ use ruma::{RoomId, UserId};
 use users::Identity;
 
 use crate::House;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::{member, policy};
 
+/// The same event would put a member out of the room.
+const BANNED: &[Membership] = &[Membership::Ban];
+
 /// Lifts a ban: the person may be invited or come again.
-///
-/// # Errors
-/// If they are not banned: the same event would put a member out of the room.
 pub async fn unban(
     house: &House,
     who: &Identity,
@@ -20,19 +20,7 @@ pub async fn unban(
     reason: Option<String>,
 ) -> Result<()> {
     policy::may_act(who)?;
-    let standing = member::standing(house, room, target).await?;
-    if standing.is_none_or(|standing| standing.membership != Membership::Ban) {
-        return Err(Error::NotAllowed(format!(
-            "{target} is not banned from this room"
-        )));
-    }
-    member::change(
-        house,
-        room,
-        (&who.user_id, target),
-        Membership::Leave,
-        member::with_reason(reason),
-    )
-    .await?;
+    let (people, reason) = ((&*who.user_id, target), member::with_reason(reason));
+    member::change_from(house, room, people, (BANNED, Membership::Leave), reason).await?;
     Ok(())
 }

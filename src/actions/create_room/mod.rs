@@ -45,7 +45,7 @@ pub async fn create_room(house: &House, who: &Identity, ask: Ask) -> Result<Owne
     let id = ask
         .version
         .clone()
-        .unwrap_or_else(|| house.default_room_version());
+        .unwrap_or_else(|| house.rooms.default_version());
     let version = Version::of(&id).ok_or_else(|| Error::UnsupportedRoomVersion(id.to_string()))?;
     let alias = ask
         .alias
