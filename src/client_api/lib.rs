@@ -1,1 +1,30 @@
-//! /_matrix/client and /_matrix/media: a file per endpoint.
+//! `/_matrix/client`: a file per endpoint, in folders that follow the specification's headings.
+//!
+//! A handler reads the request, calls one action or one reader, and shapes the reply. [`routes()`] is the list of all of them; a test holds it against
+//! the specification's list, `docs/endpoints.tsv`, so coverage is a fact. What may be done is decided in `actions`, what may be seen in `rooms` and `sync`, and
+//! what an error is called in `web`.
+
+mod account;
+mod admin;
+mod app;
+mod devices;
+mod directory;
+mod discovery;
+mod interactive;
+mod json;
+mod keys;
+mod own;
+mod pages;
+mod push;
+mod reading;
+mod rooms;
+mod routes;
+mod session;
+mod shown_room;
+mod sync_events;
+mod thirdparty;
+mod user_data;
+mod voip;
+
+pub use app::App;
+pub use routes::routes;
