@@ -4,7 +4,7 @@
 use base::random;
 use event::rules::RoomIds;
 use event::{Draft, Pdu, Rules};
-use ruma::{OwnedRoomId, RoomVersionId, UserId};
+use ruma::{OwnedRoomId, RoomId, RoomVersionId, UserId};
 use serde_json::{Map, Value};
 use store::rows::rooms::RoomRow;
 use store::tables;
@@ -29,7 +29,7 @@ impl Rooms {
         for _ in 0..ATTEMPTS {
             let (rooms, new) = (self.clone(), new.clone());
             let decided = self.store().read(move |_| {
-                let mut composer = Composer::begin(&rooms, &new, None)?;
+                let mut composer = Composer::begin(&rooms, &new)?;
                 composer.furnish(&new)?;
                 let room_id = composer.desk.head.room_id.clone();
                 let room = composer.desk.head.room;
@@ -58,13 +58,9 @@ impl Rooms {
 
 impl Composer {
     /// A decision that begins with a new room's create event.
-    pub(crate) fn begin(
-        rooms: &Rooms,
-        new: &NewRoom,
-        room_id: Option<OwnedRoomId>,
-    ) -> Result<Self> {
+    pub(crate) fn begin(rooms: &Rooms, new: &NewRoom) -> Result<Self> {
         let mut tx = rooms.store().tx();
-        let (desk, create) = found(rooms, &mut tx, new, room_id)?;
+        let (desk, create) = found(rooms, &mut tx, new, None)?;
         let mut composer = Self {
             rooms: rooms.clone(),
             tx,
@@ -75,11 +71,7 @@ impl Composer {
     }
 
     /// Puts a new room on the desk of a decision that concerns another one too; that one's desk is returned.
-    pub(crate) fn begin_beside(
-        &mut self,
-        new: &NewRoom,
-        room_id: Option<OwnedRoomId>,
-    ) -> Result<Desk> {
+    pub(crate) fn begin_beside(&mut self, new: &NewRoom, room_id: Option<&RoomId>) -> Result<Desk> {
         let rooms = self.rooms.clone();
         let (desk, create) = found(&rooms, &mut self.tx, new, room_id)?;
         let aside = self.turn_to(desk);
@@ -141,7 +133,7 @@ fn found(
     rooms: &Rooms,
     tx: &mut store::Tx,
     new: &NewRoom,
-    room_id: Option<OwnedRoomId>,
+    room_id: Option<&RoomId>,
 ) -> Result<(Desk, Known)> {
     let rules = rules_of(&new.version)?;
     let (pdu, room) = unused(rooms, tx, new, room_id)?;
@@ -167,13 +159,13 @@ fn unused(
     rooms: &Rooms,
     tx: &mut store::Tx,
     new: &NewRoom,
-    room_id: Option<OwnedRoomId>,
+    room_id: Option<&RoomId>,
 ) -> Result<(Pdu, store::RoomNo)> {
     let rules = rules_of(&new.version)?;
     let now = new.timestamp.unwrap_or_else(|| rooms.now());
     for later in 0..LATER {
         let ts = now.saturating_add(later);
-        let pdu = create_event(rooms, rules, new, room_id.clone(), ts)?;
+        let pdu = create_event(rooms, rules, new, room_id, ts)?;
         let taken = tx.room_no(pdu.room_id())?;
         if taken.is_none() {
             let room = tx.intern_room(pdu.room_id())?;
@@ -187,12 +179,12 @@ fn create_event(
     rooms: &Rooms,
     rules: &'static Rules,
     new: &NewRoom,
-    room_id: Option<OwnedRoomId>,
+    room_id: Option<&RoomId>,
     timestamp: u64,
 ) -> Result<Pdu> {
     let room_id = match (rules.room_ids, room_id) {
         (RoomIds::OfCreate, _) => None,
-        (RoomIds::Chosen, Some(chosen)) => Some(chosen),
+        (RoomIds::Chosen, Some(chosen)) => Some(chosen.to_owned()),
         (RoomIds::Chosen, None) => Some(rooms.choose_room_id()?),
     };
     let mut content = new.create.clone();

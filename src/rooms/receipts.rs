@@ -117,7 +117,7 @@ impl Rooms {
             if !members::is_joined(tx, room, user)? {
                 return Err(Error::NotJoined);
             }
-            set(tx, (room, user, kind as u8, thread.clone()), &event_id, ts)
+            set(tx, &(room, user, kind as u8, thread.clone()), &event_id, ts)
         };
         self.store().write_relaxed(moved).await?;
         Ok(())
@@ -126,13 +126,13 @@ impl Rooms {
 
 fn set(
     tx: &mut Tx,
-    key: (RoomNo, UserNo, u8, String),
+    key: &(RoomNo, UserNo, u8, String),
     event_id: &OwnedEventId,
     ts: u64,
 ) -> Result<()> {
-    let (room, user, kind, thread) = &key;
+    let (room, user, kind, thread) = key;
     let event = crate::stored::Stored::find(tx, *room, event_id)?.ok_or(Error::NoSuchEvent)?;
-    let old = tx.get_for_update(tables::RECEIPTS, &key)?;
+    let old = tx.get_for_update(tables::RECEIPTS, key)?;
     if let Some(old) = &old {
         if old.at.is_some() && old.at >= event.pos() {
             return Ok(());
@@ -155,7 +155,7 @@ fn set(
         kind: *kind,
         thread: thread.clone(),
     };
-    tx.put(tables::RECEIPTS, &key, &row)?;
+    tx.put(tables::RECEIPTS, key, &row)?;
     tx.put(tables::RECEIPT_MOVES, &(*room, pos), &moved)?;
     Ok(())
 }

@@ -4,7 +4,7 @@
 
 use store::{Order, Pos, RoomNo, Snapshot, UserNo};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::stored::Stored;
 use crate::timeline;
 use crate::visibility::Viewer;
@@ -65,10 +65,11 @@ pub fn search(
     }
     for _ in 0..LOOKED_AT {
         let Some(walk) = newest(s, &mut walks)? else {
+            page.next = None;
             return Ok(page);
         };
         let Some((pos, event)) = walk.take() else {
-            return Ok(page);
+            return Err(Error::Bug("a walk that promised an event and has none"));
         };
         if page.events.len() == wanted.limit {
             page.next = Some(pos);

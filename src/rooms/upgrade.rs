@@ -54,7 +54,7 @@ impl Composer {
             RoomIds::OfCreate => (None, None),
         };
         let new = self.plan(ask, tombstone.as_deref())?;
-        let old = self.begin_beside(&new, room_id.clone())?;
+        let old = self.begin_beside(&new, room_id.as_deref())?;
         self.furnish(&new)?;
         let (new_id, new_room) = (self.desk.head.room_id.clone(), self.desk.head.room);
         self.close()?;

@@ -171,7 +171,7 @@ impl<'s> Viewer<'s> {
         }
         Ok(match then.membership {
             Some(Membership::Join) => true,
-            Some(Membership::Invite) if history >= History::Invited => true,
+            Some(Membership::Invite) if history == History::Invited => true,
             _ => history == History::Shared && joined_after(standing, event),
         })
     }

@@ -12,6 +12,7 @@ use crate::ask::Txn;
 use crate::compose::Composer;
 use crate::error::{Error, Result};
 use crate::head::Known;
+use crate::intake::relate::Relation;
 use crate::state::now;
 
 /// What is known about an event when it is written.
@@ -105,7 +106,7 @@ impl Composer {
             state_key,
             replaces,
             member,
-            relates: relation.as_ref().map(|relation| relation.row()),
+            relates: relation.as_ref().map(Relation::row),
             txn,
         };
         let (no, pos) = entry.write(&mut self.tx)?;

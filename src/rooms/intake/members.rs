@@ -62,11 +62,11 @@ impl Composer {
         let new = said.membership.unwrap_or(Membership::Leave);
         let old = self.membership(user)?;
         let was = old.as_ref().map(|row| Membership::of_code(row.membership));
-        let remote = !known
+        let remote = known
             .pdu
             .state_key()
             .and_then(|key| key.split_once(':'))
-            .is_some_and(|(_, server)| server == self.rooms.server_name().as_str());
+            .is_none_or(|(_, server)| server != self.rooms.server_name().as_str());
         let room = self.desk.head.room;
 
         let member = MemberRow {

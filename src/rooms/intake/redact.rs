@@ -82,7 +82,7 @@ impl Composer {
         let Some(row) = self.membership(user)? else {
             return Ok(());
         };
-        self.strip_member(no, pdu, (user, member), row)
+        self.strip_member(no, pdu, (user, member), &row)
     }
 
     fn strip_member(
@@ -90,14 +90,14 @@ impl Composer {
         no: EventNo,
         pdu: &Pdu,
         (user, id): (UserNo, &UserId),
-        row: MembershipRow,
+        row: &MembershipRow,
     ) -> Result<()> {
         let room = self.desk.head.room;
         let said = Said::by(pdu.content_str());
         let row = MembershipRow {
             display_name: said.display_name.clone(),
             avatar_url: said.avatar_url,
-            ..row
+            ..row.clone()
         };
         let remote = !self.rooms.is_ours(id);
         let code = Membership::of_code(row.membership).code();
