@@ -39,8 +39,7 @@ use std::sync::Arc;
 
 use base::config::RoomsConfig;
 use base::{Random, SharedClock, SharedRandom};
-use event::KeyPair;
-use ruma::{OwnedServerName, RoomVersionId, ServerName, UserId};
+use ruma::{RoomVersionId, ServerName, UserId};
 use store::Store;
 
 use crate::lane::RoomLanes;
@@ -51,20 +50,12 @@ pub use ask::{
 };
 pub use error::{Error, Result};
 pub use membership::Membership;
+pub use peers::OwnKey;
 pub use stored::Stored;
 pub use typing::Typing;
 
 // What readers take and give: whoever composes them names these, and nothing else of the store.
 pub use store::{EventNo, Order, Pos, RoomNo, Snapshot, StateKeyNo, UserNo};
-
-/// The name and the key with which this server signs.
-#[derive(Clone)]
-pub struct OwnKey {
-    /// Our name.
-    pub server_name: OwnedServerName,
-    /// Our key.
-    pub key: Arc<KeyPair>,
-}
 
 /// All rooms of this server. Clones are handles of the same ones.
 #[derive(Clone)]
