@@ -182,6 +182,10 @@ mod tests {
 
     use super::*;
 
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the callers of this test are tasks"
+    )]
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
     async fn one_at_a_time_per_key_and_nothing_kept_afterwards() {
         let lanes = Lanes::new();
@@ -224,7 +228,7 @@ mod tests {
         }));
         let (lanes_other, ()) =
             tokio::join!(lanes.run("other room", async { "not held up" }), async {
-                gate.notify_one()
+                gate.notify_one();
             });
         assert_eq!(lanes_other, "not held up");
         tokio::join!(first, rest);

@@ -383,10 +383,6 @@ impl Tasks {
     ///
     /// # Errors
     /// If the work panicked.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is where blocking tasks come from"
-    )]
     pub async fn run_blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,

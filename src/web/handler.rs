@@ -1,5 +1,10 @@
 //! Functions as handlers: which parts they ask for, and how they are called.
 
+#![expect(
+    non_snake_case,
+    reason = "the parts of a handler are variables named after their types"
+)]
+
 use std::future::Future;
 
 use axum::response::Response;

@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::future::Future;
+use std::iter::repeat_n;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use axum::Router;
@@ -62,12 +63,7 @@ impl<A: Site> Routes<A> {
     /// As [`Self::mount`], with a rate limit of its own.
     #[must_use]
     pub fn mount_limited<P, H: Handler<A, P>>(self, class: Class, handler: H) -> Self {
-        const {
-            assert!(
-                H::NAMES == 1,
-                "one part of the handler must be Matrix<Request>, which names the endpoint"
-            )
-        };
+        const { names_one(H::NAMES) };
         let Some(endpoint) = H::endpoint() else {
             return self;
         };
@@ -77,12 +73,7 @@ impl<A: Site> Routes<A> {
     /// As [`Self::mount`], for a handler that waits for news: it runs only as long as the client is there, and should end soon when the server stops.
     #[must_use]
     pub fn mount_waiting<P, H: Handler<A, P>>(self, handler: H) -> Self {
-        const {
-            assert!(
-                H::NAMES == 1,
-                "one part of the handler must be Matrix<Request>, which names the endpoint"
-            )
-        };
+        const { names_one(H::NAMES) };
         let Some(endpoint) = H::endpoint() else {
             return self;
         };
@@ -103,12 +94,7 @@ impl<A: Site> Routes<A> {
         paths: &[&'static str],
         handler: H,
     ) -> Self {
-        const {
-            assert!(
-                H::NAMES == 1,
-                "one part of the handler must be Matrix<Request>, which names the endpoint"
-            )
-        };
+        const { names_one(H::NAMES) };
         let Some(endpoint) = H::endpoint() else {
             return self;
         };
@@ -194,7 +180,7 @@ impl<A: Site> Routes<A> {
         let Ok(filter) = MethodFilter::try_from(endpoint.method.clone()) else {
             return self;
         };
-        for path in paths.iter().copied() {
+        for (path, handler) in paths.iter().copied().zip(repeat_n(handler, paths.len())) {
             let rules = Rules {
                 path,
                 arity: endpoint.arity(),
@@ -203,7 +189,6 @@ impl<A: Site> Routes<A> {
                 streams: H::STREAMS,
                 waits,
             };
-            let handler = handler.clone();
             let service = move |State(site): State<A>, request: Request<Body>| {
                 handle(handler.clone(), site, request, rules)
             };
@@ -212,6 +197,14 @@ impl<A: Site> Routes<A> {
         }
         self
     }
+}
+
+/// Checked as the endpoint is compiled.
+const fn names_one(names: usize) {
+    assert!(
+        names == 1,
+        "one part of the handler must be Matrix<Request>, which names the endpoint"
+    );
 }
 
 impl<A: Site> Default for Routes<A> {

@@ -102,7 +102,7 @@ impl Listeners {
             }
         }
         let unix = match &listen.unix_socket {
-            Some(path) => Some((bind_unix(path)?, path.clone())),
+            Some(path) => Some((bind_unix(path, 0o660)?, path.clone())),
             None => None,
         };
         Ok(Self {
@@ -110,6 +110,21 @@ impl Listeners {
             unix,
             certificate,
             door: Arc::new(Door::new(listen)),
+        })
+    }
+
+    /// A Unix socket that only the server's own user can open.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    pub fn private(path: &Path) -> Result<Self, Error> {
+        let unix = Some((bind_unix(path, 0o600)?, path.to_owned()));
+        let door = Arc::new(Door::new(&ListenConfig::default()));
+        Ok(Self {
+            tcp: Vec::new(),
+            unix,
+            certificate: None,
+            door,
         })
     }
 
@@ -154,7 +169,7 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
 }
 
 /// A socket left by a server that is no more is replaced; one that somebody answers on is not, and neither is a file.
-fn bind_unix(path: &Path) -> Result<UnixListener, Error> {
+fn bind_unix(path: &Path, mode: u32) -> Result<UnixListener, Error> {
     let failed = |error| Error::Socket {
         path: path.to_owned(),
         error,
@@ -164,7 +179,7 @@ fn bind_unix(path: &Path) -> Result<UnixListener, Error> {
         fs::remove_file(path).map_err(failed)?;
     }
     let listener = UnixListener::bind(path).map_err(failed)?;
-    fs::set_permissions(path, Permissions::from_mode(0o660)).map_err(failed)?;
+    fs::set_permissions(path, Permissions::from_mode(mode)).map_err(failed)?;
     Ok(listener)
 }
 
@@ -293,7 +308,7 @@ impl Connections {
             };
             let connections = self.clone();
             self.tasks.spawn("connection", async move {
-                connections.talk(stream, Peer::Unix, place).await
+                connections.talk(stream, Peer::Unix, place).await;
             });
         }
         let _ = fs::remove_file(path);

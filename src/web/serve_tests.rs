@@ -1,5 +1,10 @@
 //! Listeners, over real sockets.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the clients of these tests are tasks"
+)]
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;

@@ -69,6 +69,10 @@ async fn web(limits: LimitsConfig) -> (Web, [String; 3]) {
     (web, tokens.try_into().unwrap())
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "reads better where it is called"
+)]
 fn told(value: Value) -> Reply<JsonBytes> {
     Ok(JsonBytes::from(value.to_string()))
 }

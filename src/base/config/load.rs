@@ -14,6 +14,12 @@ use toml::Spanned;
 use super::{Config, check, keys};
 
 const PREFIX: &str = "MYELIN_";
+/// Names the configuration file, and is therefore no key of it.
+const FILE: &str = "MYELIN_CONFIG";
+/// Makes tests write the files that they compare with.
+const BLESS: &str = "MYELIN_BLESS";
+/// The file that is read when none is named.
+const USUAL: &str = "myelin.toml";
 
 /// The configuration cannot be used. Shows one line per mistake.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,10 +36,6 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {}
 
 /// The variables of this process that concern the configuration.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the one place where the environment is read"
-)]
 #[must_use]
 pub fn environment() -> Vec<(String, String)> {
     let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
@@ -44,8 +46,18 @@ pub fn environment() -> Vec<(String, String)> {
     };
     std::env::vars_os()
         .filter_map(text)
-        .filter(|(name, _)| name.starts_with(PREFIX))
+        .filter(|(name, _)| name.starts_with(PREFIX) && name != FILE && name != BLESS)
         .collect()
+}
+
+/// The configuration file: the one that was named, or else the one that `MYELIN_CONFIG` names, or else `myelin.toml` in the current directory, if
+/// there is one.
+#[must_use]
+pub fn locate(named: Option<PathBuf>) -> Option<PathBuf> {
+    let usual = || Some(PathBuf::from(USUAL)).filter(|path| path.exists());
+    named
+        .or_else(|| std::env::var_os(FILE).map(PathBuf::from))
+        .or_else(usual)
 }
 
 impl Config {
@@ -201,16 +213,16 @@ impl Source {
                     self.walk(entries, &path, tree, mistakes);
                 }
                 (None, _) => {
-                    mistakes.push(format!("{place} is not a key{}", keys::advice(tree, &path)))
+                    mistakes.push(format!("{place} is not a key{}", keys::advice(tree, &path)));
                 }
                 (Some(Value::Object(_)), Node::Table(entries)) => {
-                    self.walk(entries, &path, tree, mistakes)
+                    self.walk(entries, &path, tree, mistakes);
                 }
                 (Some(Value::Object(_)), Node::Leaf) => mistakes.push(format!(
                     "{place} is a section: its keys go under [{dotted}]"
                 )),
                 (Some(_), Node::Table(_)) => {
-                    mistakes.push(format!("{place} expects a single value, found a table"))
+                    mistakes.push(format!("{place} expects a single value, found a table"));
                 }
                 (Some(_), Node::Leaf) => {}
             }

@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 
 pub use limits::LimitsConfig;
 pub use listen::ListenConfig;
-pub use load::{Error, environment};
+pub use load::{Error, environment, locate};
 pub use log::{LogConfig, LogFormat};
 pub use media::MediaConfig;
 pub use passwords::PasswordsConfig;
