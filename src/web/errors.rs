@@ -448,22 +448,6 @@ impl From<media::Error> for Error {
     }
 }
 
-impl From<sync::Error> for Error {
-    fn from(error: sync::Error) -> Self {
-        use sync::Error as E;
-        let told = error.to_string();
-        match error {
-            E::BadToken => Self::invalid_param(told),
-            E::BadFilter(_) => Self::bad_json(told),
-            E::UnknownFilter => Self::not_found(told),
-            E::Store(error) => error.into(),
-            E::Rooms(error) => error.into(),
-            E::Users(error) => error.into(),
-            E::Bug(_) => Self::internal(told),
-        }
-    }
-}
-
 impl From<actions::Error> for Error {
     fn from(error: actions::Error) -> Self {
         use actions::Error as E;
