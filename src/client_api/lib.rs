@@ -13,6 +13,7 @@ mod discovery;
 mod interactive;
 mod json;
 mod keys;
+mod media;
 mod own;
 mod pages;
 mod push;

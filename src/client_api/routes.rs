@@ -4,11 +4,11 @@ use http::Method;
 use web::{Class, Routes};
 
 use crate::{
-    App, account, admin, devices, directory, discovery, keys, pages, push, rooms, session,
+    App, account, admin, devices, directory, discovery, keys, media, pages, push, rooms, session,
     sync_events, thirdparty, user_data, voip,
 };
 
-/// All endpoints of the client-server API, media aside.
+/// All endpoints of the client-server API.
 pub fn routes() -> Routes<App> {
     server()
         .and(accounts())
@@ -16,6 +16,7 @@ pub fn routes() -> Routes<App> {
         .and(encryption())
         .and(room())
         .and(lists())
+        .and(files())
 }
 
 fn server() -> Routes<App> {
@@ -254,6 +255,62 @@ const STATE_WITHOUT_KEY: [&str; 4] = [
     "/_matrix/client/r0/rooms/{room_id}/state/{event_type}/",
 ];
 
+/// The content repository. Bodies are read as they arrive, so the uploads are mounted by their paths.
+fn files() -> Routes<App> {
+    Routes::new()
+        .mount(media::config::get)
+        .mount(media::config::get_legacy)
+        .mount(media::create::post)
+        .mount(media::download::get)
+        .mount(media::download::get_named)
+        .mount(media::thumbnail::get)
+        .route(
+            Method::POST,
+            "/_matrix/media/v3/upload",
+            media::upload::post,
+        )
+        .route(
+            Method::POST,
+            "/_matrix/media/r0/upload",
+            media::upload::post,
+        )
+        .route(
+            Method::PUT,
+            "/_matrix/media/v3/upload/{server_name}/{media_id}",
+            media::upload::put,
+        )
+        .route(
+            Method::GET,
+            "/_matrix/media/v3/download/{server_name}/{media_id}",
+            media::legacy::get,
+        )
+        .route(
+            Method::GET,
+            "/_matrix/media/v3/download/{server_name}/{media_id}/{file_name}",
+            media::legacy::get,
+        )
+        .route(
+            Method::GET,
+            "/_matrix/media/v3/thumbnail/{server_name}/{media_id}",
+            media::legacy::get,
+        )
+        .route(
+            Method::GET,
+            "/_matrix/media/r0/download/{server_name}/{media_id}",
+            media::legacy::get,
+        )
+        .route(
+            Method::GET,
+            "/_matrix/media/r0/download/{server_name}/{media_id}/{file_name}",
+            media::legacy::get,
+        )
+        .route(
+            Method::GET,
+            "/_matrix/media/r0/thumbnail/{server_name}/{media_id}",
+            media::legacy::get,
+        )
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -262,10 +319,13 @@ mod tests {
 
     /// What the specification has and this file has not, and why.
     const ELSEWHERE: &[(&str, &str)] = &[
-        ("/_matrix/media/", "media: mounted by its own list"),
         (
-            "/_matrix/client/v1/media/",
-            "media: mounted by its own list",
+            "/_matrix/media/v3/preview_url",
+            "URL previews are not made yet",
+        ),
+        (
+            "/_matrix/client/v1/media/preview_url",
+            "URL previews are not made yet",
         ),
         (
             "/_matrix/client/v1/appservice/",
