@@ -14,9 +14,10 @@
 //! in a tree keeps the greatest rank of each subtree beside it and so finds them without a scan.
 
 use super::Source;
-use super::desk::Desk;
+use super::desk::{Desk, Slot};
 use super::mutation::{Mutation, on};
 use smallvec::{SmallVec, smallvec};
+use std::collections::hash_map::Entry;
 use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::hash::Hash;
 
@@ -87,49 +88,51 @@ pub fn oldest_first<Id: Copy + Eq + Hash>(events: &[(Id, &[Id])]) -> Vec<Id> {
 /// `sides` holds the conflicting events of each state. The events of a state are not part of its chain unless a link leads to them.
 pub(super) fn difference<S: Source>(
     desk: &mut Desk<'_, S>,
-    sides: &[Vec<S::Id>],
-    conflicting: &HashSet<S::Id>,
-) -> Result<HashSet<S::Id>, S::Error> {
+    sides: &[Vec<Slot>],
+    conflicting: &HashSet<Slot>,
+) -> Result<HashSet<Slot>, S::Error> {
     if on(Mutation::NoAuthDifference) {
         return Ok(HashSet::new());
     }
     let mut walk = Walk::new(sides.len());
     for (side, events) in sides.iter().enumerate() {
-        for id in events {
-            walk.reach_behind(desk, *id, &Mask::only(side, sides.len()))?;
+        for event in events {
+            walk.reach_behind(desk, *event, &Mask::only(side, sides.len()))?;
         }
     }
     let mut partial = walk.down(desk)?;
-    partial.retain(|(_, id)| !conflicting.contains(id));
+    partial.retain(|(_, event)| !conflicting.contains(event));
     let Some(oldest) = partial.iter().map(|(rank, _)| *rank).min() else {
         return Ok(HashSet::new());
     };
-    let mut difference: HashSet<_> = partial.into_iter().map(|(_, id)| id).collect();
+    let mut difference: HashSet<_> = partial.into_iter().map(|(_, event)| event).collect();
     if on(Mutation::AgreedChainsIgnored) {
         return Ok(difference);
     }
-    for id in behind_agreed(desk, oldest)? {
-        difference.remove(&id);
+    let agreed = desk.source.agreed_after(oldest)?;
+    for event in behind(desk, agreed, oldest)? {
+        difference.remove(&event);
     }
     if on(Mutation::StateCountsAsChain) {
         for id in desk.source.agreed_after(0)? {
-            difference.remove(&id);
+            difference.remove(&desk.slot(id));
         }
     }
     Ok(difference)
 }
 
-/// What stands behind the agreed events, down to a rank.
-fn behind_agreed<S: Source>(
+/// What stands behind some events, down to a rank.
+fn behind<S: Source>(
     desk: &mut Desk<'_, S>,
+    ids: Vec<S::Id>,
     oldest: Rank,
-) -> Result<HashSet<S::Id>, S::Error> {
-    let mut to_visit = desk.source.agreed_after(oldest)?;
+) -> Result<HashSet<Slot>, S::Error> {
+    let mut to_visit = desk.slots(ids);
     let mut behind = HashSet::new();
-    while let Some(id) = to_visit.pop() {
-        for auth in desk.behind(id)? {
-            if desk.rank(auth)?.is_some_and(|rank| rank >= oldest) && behind.insert(auth) {
-                to_visit.push(auth);
+    while let Some(event) = to_visit.pop() {
+        for auth in &*desk.behind(event)? {
+            if desk.rank(*auth)?.is_some_and(|rank| rank >= oldest) && behind.insert(*auth) {
+                to_visit.push(*auth);
             }
         }
     }
@@ -139,116 +142,108 @@ fn behind_agreed<S: Source>(
 /// The conflicted state subgraph, without the conflicting events themselves: whatever lies on a path of auth events from one of them to another.
 pub(super) fn subgraph<S: Source>(
     desk: &mut Desk<'_, S>,
-    conflicting: &HashSet<S::Id>,
-) -> Result<HashSet<S::Id>, S::Error> {
+    conflicting: &HashSet<Slot>,
+) -> Result<HashSet<Slot>, S::Error> {
     let mut oldest = Rank::MAX;
-    for id in conflicting {
-        oldest = oldest.min(desk.rank(*id)?.unwrap_or(Rank::MAX));
+    for event in conflicting {
+        oldest = oldest.min(desk.rank(*event)?.unwrap_or(Rank::MAX));
     }
     let mut to_visit: Vec<_> = conflicting.iter().copied().collect();
-    let mut behind: HashMap<S::Id, Rank> = HashMap::new();
-    while let Some(id) = to_visit.pop() {
-        for auth in desk.behind(id)? {
-            if let Some(rank) = desk.rank(auth)?.filter(|rank| *rank > oldest)
-                && !conflicting.contains(&auth)
-                && behind.insert(auth, rank).is_none()
+    let mut passed: HashMap<Slot, Rank> = HashMap::new();
+    while let Some(event) = to_visit.pop() {
+        for auth in &*desk.behind(event)? {
+            if let Some(rank) = desk.rank(*auth)?.filter(|rank| *rank > oldest)
+                && !conflicting.contains(auth)
+                && passed.insert(*auth, rank).is_none()
             {
-                to_visit.push(auth);
+                to_visit.push(*auth);
             }
         }
     }
-    let mut upwards: Vec<_> = behind.into_iter().collect();
+    let mut upwards: Vec<_> = passed.into_iter().collect();
     upwards.sort_unstable_by_key(|(_, rank)| *rank);
     let mut between = HashSet::new();
-    for (id, _) in upwards {
+    for (event, _) in upwards {
         if desk
-            .behind(id)?
+            .behind(event)?
             .iter()
             .any(|auth| conflicting.contains(auth) || between.contains(auth))
         {
-            between.insert(id);
+            between.insert(event);
         }
     }
     Ok(between)
 }
 
 /// A walk down from several states at once, which ends where nothing is left that only some of them reach.
-struct Walk<Id> {
+struct Walk {
     everyone: Mask,
-    found: HashMap<Id, usize>,
     /// Each event found, and which states reach it.
-    events: Vec<(Id, Mask)>,
+    found: HashMap<Slot, Mask>,
     /// Found and not yet passed, by rank.
-    ahead: BinaryHeap<(Rank, usize)>,
+    ahead: BinaryHeap<(Rank, Slot)>,
     /// How many of those are not reached by everyone.
     partial_ahead: usize,
 }
 
-impl<Id: Copy + Eq + Hash> Walk<Id> {
+impl Walk {
     fn new(sides: usize) -> Self {
         Self {
             everyone: Mask::all(sides),
             found: HashMap::new(),
-            events: Vec::new(),
             ahead: BinaryHeap::new(),
             partial_ahead: 0,
         }
     }
 
     /// Goes on until every event ahead is reached by everyone; the events passed that were not, with their ranks.
-    fn down<S: Source<Id = Id>>(
-        &mut self,
-        desk: &mut Desk<'_, S>,
-    ) -> Result<Vec<(Rank, Id)>, S::Error> {
+    fn down<S: Source>(&mut self, desk: &mut Desk<'_, S>) -> Result<Vec<(Rank, Slot)>, S::Error> {
         let mut partial = Vec::new();
         while self.partial_ahead > 0 {
-            let Some((rank, at)) = self.ahead.pop() else {
+            let Some((rank, event)) = self.ahead.pop() else {
                 break;
             };
-            let Some((id, mask)) = self.events.get(at).map(|(id, mask)| (*id, mask.clone())) else {
+            let Some(mask) = self.found.get(&event).cloned() else {
                 break;
             };
             if mask != self.everyone {
                 self.partial_ahead -= 1;
-                partial.push((rank, id));
+                partial.push((rank, event));
             }
-            self.reach_behind(desk, id, &mask)?;
+            self.reach_behind(desk, event, &mask)?;
         }
         Ok(partial)
     }
 
-    fn reach_behind<S: Source<Id = Id>>(
+    /// Only downwards, whatever the source says: that is what makes the walk end, and each event final when it is passed.
+    fn reach_behind<S: Source>(
         &mut self,
         desk: &mut Desk<'_, S>,
-        id: Id,
+        event: Slot,
         mask: &Mask,
     ) -> Result<(), S::Error> {
-        let below = desk.rank(id)?.unwrap_or(0);
-        desk.behind(id)?
-            .into_iter()
-            .try_for_each(|auth| self.reach(desk, auth, below, mask))
-    }
-
-    fn reach<S: Source<Id = Id>>(
-        &mut self,
-        desk: &mut Desk<'_, S>,
-        id: Id,
-        below: Rank,
-        mask: &Mask,
-    ) -> Result<(), S::Error> {
-        if let Some((_, seen)) = self.found.get(&id).and_then(|at| self.events.get_mut(*at)) {
-            let was_partial = *seen != self.everyone;
-            seen.join(mask);
-            self.partial_ahead -= usize::from(was_partial && *seen == self.everyone);
-            return Ok(());
-        }
-        if let Some(rank) = desk.rank(id)?.filter(|rank| *rank < below) {
-            self.found.insert(id, self.events.len());
-            self.ahead.push((rank, self.events.len()));
-            self.partial_ahead += usize::from(*mask != self.everyone);
-            self.events.push((id, mask.clone()));
+        let below = desk.rank(event)?.unwrap_or(0);
+        for auth in &*desk.behind(event)? {
+            if let Some(rank) = desk.rank(*auth)?.filter(|rank| *rank < below) {
+                self.reach(*auth, rank, mask);
+            }
         }
         Ok(())
+    }
+
+    fn reach(&mut self, event: Slot, rank: Rank, mask: &Mask) {
+        match self.found.entry(event) {
+            Entry::Occupied(mut seen) => {
+                let was_partial = *seen.get() != self.everyone;
+                seen.get_mut().join(mask);
+                self.partial_ahead -= usize::from(was_partial && *seen.get() == self.everyone);
+            }
+            Entry::Vacant(unseen) => {
+                unseen.insert(mask.clone());
+                self.ahead.push((rank, event));
+                self.partial_ahead += usize::from(*mask != self.everyone);
+            }
+        }
     }
 }
 

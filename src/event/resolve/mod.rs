@@ -25,7 +25,7 @@ pub use split::{Conflicts, StateMap, resolve_sets};
 
 use crate::Pdu;
 use crate::rules::{Resolution, Rules};
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::hash::Hash;
 
 /// An event type and a state key.
@@ -70,9 +70,9 @@ pub fn resolve<S: Source>(
     rules: &Rules,
     conflicts: &Conflicts<S::Id>,
     source: &S,
-) -> Result<BTreeMap<Pair, S::Id>, S::Error> {
+) -> Result<HashMap<Pair, S::Id>, S::Error> {
     if conflicts.is_empty() {
-        return Ok(BTreeMap::new());
+        return Ok(HashMap::new());
     }
     let desk = desk::Desk::new(rules, source);
     match rules.resolution {

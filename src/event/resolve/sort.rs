@@ -1,27 +1,25 @@
 //! The two orders of resolution 2 and 2.1: reverse topological power ordering, and mainline ordering.
 
 use super::Source;
-use super::desk::Desk;
+use super::desk::{Desk, Slot};
 use super::mutation::{Mutation, on};
 use crate::Pdu;
 use crate::auth::levels::{Level, PowerLevels};
-use ruma::{OwnedEventId, OwnedUserId};
+use ruma::OwnedEventId;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet};
 
 /// What is remembered of an event while it is being sorted.
-pub(super) struct Entry<Id> {
-    pub(super) id: Id,
-    sender: OwnedUserId,
+pub(super) struct Entry {
+    pub(super) event: Slot,
     timestamp: i64,
     event_id: OwnedEventId,
 }
 
-impl<Id> Entry<Id> {
-    pub(super) fn new(id: Id, pdu: &Pdu) -> Self {
+impl Entry {
+    pub(super) fn new(event: Slot, pdu: &Pdu) -> Self {
         Self {
-            id,
-            sender: pdu.sender().to_owned(),
+            event,
             timestamp: pdu.timestamp(),
             event_id: pdu.event_id().to_owned(),
         }
@@ -31,8 +29,8 @@ impl<Id> Entry<Id> {
 /// Puts power events in order: those they stand on first, then the greater power, the earlier time, the smaller id.
 pub(super) fn by_power<S: Source>(
     desk: &mut Desk<'_, S>,
-    entries: Vec<Entry<S::Id>>,
-) -> Result<Vec<S::Id>, S::Error> {
+    entries: Vec<Entry>,
+) -> Result<Vec<Slot>, S::Error> {
     let levels = sender_levels(desk, &entries)?;
     let mut entries: Vec<_> = entries.into_iter().zip(levels).collect();
     entries.sort_unstable_by(|(a, a_level), (b, b_level)| {
@@ -46,7 +44,7 @@ pub(super) fn by_power<S: Source>(
             .then_with(|| flip(Mutation::PowerTimeReversed, a.timestamp.cmp(&b.timestamp)))
             .then_with(|| flip(Mutation::PowerIdReversed, a.event_id.cmp(&b.event_id)))
     });
-    let sorted: Vec<_> = entries.into_iter().map(|(entry, _)| entry.id).collect();
+    let sorted: Vec<_> = entries.into_iter().map(|(entry, _)| entry.event).collect();
     if on(Mutation::TopologyIgnored) {
         return Ok(sorted);
     }
@@ -56,8 +54,8 @@ pub(super) fn by_power<S: Source>(
 /// Kahn's algorithm over events that are already in the order to prefer; so a place in the list is all the heap has to compare.
 fn topological<S: Source>(
     desk: &mut Desk<'_, S>,
-    preferred: &[S::Id],
-) -> Result<Vec<S::Id>, S::Error> {
+    preferred: &[Slot],
+) -> Result<Vec<Slot>, S::Error> {
     let index: HashMap<_, _> = preferred
         .iter()
         .enumerate()
@@ -102,17 +100,17 @@ fn topological<S: Source>(
 /// power-levels event is read once.
 fn sender_levels<S: Source>(
     desk: &mut Desk<'_, S>,
-    entries: &[Entry<S::Id>],
+    entries: &[Entry],
 ) -> Result<Vec<Level>, S::Error> {
-    let mut groups: HashMap<Option<S::Id>, Vec<usize>> = HashMap::new();
+    let mut groups: HashMap<Option<Slot>, Vec<usize>> = HashMap::new();
     for (at, entry) in entries.iter().enumerate() {
         groups
-            .entry(desk.levels_behind(entry.id)?)
+            .entry(desk.levels_behind(entry.event)?)
             .or_default()
             .push(at);
     }
-    let create = match desk.source.create()? {
-        Some(id) => desk.event(id)?,
+    let create = match desk.create()? {
+        Some(create) => desk.event(create)?,
         None => None,
     };
     let mut levels = vec![Level::Int(0); entries.len()];
@@ -121,7 +119,7 @@ fn sender_levels<S: Source>(
     };
     for (power_levels, members) in groups {
         let power_levels = match power_levels {
-            Some(id) => desk.event(id)?,
+            Some(event) => desk.event(event)?,
             None => None,
         };
         let view = PowerLevels::of(
@@ -130,8 +128,10 @@ fn sender_levels<S: Source>(
             desk.rules,
         );
         for at in members {
-            if let (Some(level), Some(entry)) = (levels.get_mut(at), entries.get(at)) {
-                *level = view.user(&entry.sender);
+            if let (Some(level), Some(entry)) = (levels.get_mut(at), entries.get(at))
+                && let Some(known) = desk.event(entry.event)?
+            {
+                *level = view.user(known.pdu.sender());
                 if on(Mutation::CreatorsAreMortal) && *level == Level::Infinite {
                     *level = Level::Int(0);
                 }
@@ -145,16 +145,16 @@ fn sender_levels<S: Source>(
 /// time, then smaller id.
 pub(super) fn by_mainline<S: Source>(
     desk: &mut Desk<'_, S>,
-    entries: Vec<Entry<S::Id>>,
-    power_levels: Option<S::Id>,
-) -> Result<Vec<S::Id>, S::Error> {
+    entries: Vec<Entry>,
+    power_levels: Option<Slot>,
+) -> Result<Vec<Slot>, S::Error> {
     let mut mainline = Mainline::of(desk, power_levels)?;
     let mut sorted = Vec::with_capacity(entries.len());
     for entry in entries {
         let position = if on(Mutation::MainlineIgnored) {
             0
         } else {
-            mainline.position(desk, entry.id)?
+            mainline.position(desk, entry.event)?
         };
         sorted.push((position, entry));
     }
@@ -168,49 +168,48 @@ pub(super) fn by_mainline<S: Source>(
             })
             .then_with(|| flip(Mutation::MainlineIdReversed, a.event_id.cmp(&b.event_id)))
     });
-    Ok(sorted.into_iter().map(|(_, entry)| entry.id).collect())
+    Ok(sorted.into_iter().map(|(_, entry)| entry.event).collect())
 }
 
 /// The position of power-levels events: 0 is where the mainline begins. Off it, that of the first one behind which is on it; without one, the greatest.
-struct Mainline<Id>(HashMap<Id, usize>);
+struct Mainline(HashMap<Slot, usize>);
 
-impl<Id: Copy + Eq + std::hash::Hash> Mainline<Id> {
+impl Mainline {
     const NOWHERE: usize = usize::MAX;
 
-    fn of<S: Source<Id = Id>>(
-        desk: &mut Desk<'_, S>,
-        power_levels: Option<Id>,
-    ) -> Result<Self, S::Error> {
+    fn of<S: Source>(desk: &mut Desk<'_, S>, power_levels: Option<Slot>) -> Result<Self, S::Error> {
         let mut positions = HashMap::new();
         let mut next = power_levels;
-        while let Some(id) = next
-            && !positions.contains_key(&id)
+        while let Some(event) = next
+            && !positions.contains_key(&event)
         {
-            positions.insert(id, positions.len());
-            next = desk.levels_behind(id)?;
+            positions.insert(event, positions.len());
+            next = desk.levels_behind(event)?;
         }
         Ok(Self(positions))
     }
 
-    fn position<S: Source<Id = Id>>(
+    /// What is passed on the way is remembered, so that a thousand events behind a side branch do not walk it a thousand times.
+    fn position<S: Source>(
         &mut self,
         desk: &mut Desk<'_, S>,
-        id: Id,
+        event: Slot,
     ) -> Result<usize, S::Error> {
         let mut passed = HashSet::new();
-        let mut next = desk.levels_behind(id)?;
+        let mut next = desk.levels_behind(event)?;
         let mut position = Self::NOWHERE;
-        while let Some(id) = next {
-            if let Some(known) = self.0.get(&id) {
+        while let Some(event) = next {
+            if let Some(known) = self.0.get(&event) {
                 position = *known;
                 break;
             }
-            if !passed.insert(id) {
+            if !passed.insert(event) {
                 break;
             }
-            next = desk.levels_behind(id)?;
+            next = desk.levels_behind(event)?;
         }
-        self.0.extend(passed.into_iter().map(|id| (id, position)));
+        self.0
+            .extend(passed.into_iter().map(|event| (event, position)));
         Ok(position)
     }
 }

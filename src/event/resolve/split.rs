@@ -3,7 +3,7 @@
 use super::{Known, Pair, Place, Rank, Source, chain, resolve};
 use crate::rules::{RoomIds, Rules};
 use ruma::{EventId, OwnedEventId};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
 use std::hash::Hash;
 
@@ -11,7 +11,7 @@ use std::hash::Hash;
 #[derive(Debug, Clone)]
 pub struct Conflicts<Id> {
     states: usize,
-    rows: BTreeMap<String, BTreeMap<String, Vec<Option<Id>>>>,
+    rows: HashMap<String, HashMap<String, Vec<Option<Id>>>>,
 }
 
 impl<Id: Copy + Eq + Hash> Conflicts<Id> {
@@ -20,7 +20,7 @@ impl<Id: Copy + Eq + Hash> Conflicts<Id> {
     pub fn between(states: usize) -> Self {
         Self {
             states,
-            rows: BTreeMap::new(),
+            rows: HashMap::new(),
         }
     }
 
@@ -64,30 +64,15 @@ impl<Id: Copy + Eq + Hash> Conflicts<Id> {
         })
     }
 
-    /// The conflicted state set, with repetitions.
-    pub(super) fn events(&self) -> impl Iterator<Item = Id> {
-        self.rows
-            .values()
-            .flat_map(BTreeMap::values)
-            .flatten()
-            .flatten()
-            .copied()
-    }
-
     /// The conflicting events of each state.
     pub(super) fn sides(&self) -> Vec<Vec<Id>> {
         let mut sides = vec![Vec::new(); self.states];
-        for events in self.rows.values().flat_map(BTreeMap::values) {
+        for events in self.rows.values().flat_map(HashMap::values) {
             for (side, event) in sides.iter_mut().zip(events) {
                 side.extend(*event);
             }
         }
         sides
-    }
-
-    /// Whether the event is the only one of its key.
-    pub(super) fn is_lonely(&self, id: Id) -> bool {
-        self.rows().any(|(_, _, events)| events == [id])
     }
 }
 
@@ -109,7 +94,7 @@ pub fn resolve_sets(
     {
         whole.number(&create);
     }
-    let mut keys: BTreeMap<&Pair, Vec<Option<usize>>> = BTreeMap::new();
+    let mut keys: HashMap<&Pair, Vec<Option<usize>>> = HashMap::new();
     for (at, state) in states.iter().enumerate() {
         for (pair, event_id) in state {
             let events = keys.entry(pair).or_insert_with(|| vec![None; states.len()]);
@@ -204,7 +189,7 @@ impl Whole {
         }
     }
 
-    fn into_state(self, resolved: BTreeMap<Pair, usize>) -> StateMap {
+    fn into_state(self, resolved: HashMap<Pair, usize>) -> StateMap {
         let agreed = self.agreed.into_iter().flat_map(|(event_type, keys)| {
             keys.into_iter()
                 .map(move |(state_key, event)| ((event_type.clone(), state_key), event))

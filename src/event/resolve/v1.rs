@@ -1,30 +1,30 @@
 //! State resolution 1 (room version 1, *State resolution*): by type, depth, and the SHA-1 of the event id.
 
-use super::desk::{Desk, Standing};
+use super::desk::{Desk, Slot, Standing};
 use super::mutation::{Mutation, on};
 use super::{Conflicts, Pair, Source};
 use crate::Pdu;
 use sha1::{Digest as _, Sha1};
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
-/// The candidates of one key.
-struct Conflict<'c, Id> {
+/// The candidates of one key, by ascending depth and then descending hash.
+struct Conflict<'c> {
     event_type: &'c str,
     state_key: &'c str,
-    candidates: Vec<(Id, Pdu)>,
+    candidates: Vec<Slot>,
 }
 
 pub(super) fn resolve<S: Source>(
     mut desk: Desk<'_, S>,
     conflicts: &Conflicts<S::Id>,
-) -> Result<BTreeMap<Pair, S::Id>, S::Error> {
+) -> Result<HashMap<Pair, S::Id>, S::Error> {
     let mut state = Standing::over_agreed(conflicts);
-    let mut passes: [Vec<Conflict<'_, S::Id>>; 4] = Default::default();
+    let mut passes: [Vec<Conflict<'_>>; 4] = Default::default();
     for (event_type, state_key, ids) in conflicts.rows() {
         // A key that only some states have is no conflict here: the others just lack it.
         if let [only] = ids.as_slice() {
-            state.put(event_type, state_key, *only);
+            state.put(event_type, state_key, desk.slot(*only));
             continue;
         }
         let conflict = Conflict {
@@ -41,7 +41,7 @@ pub(super) fn resolve<S: Source>(
         settle(&mut desk, &mut state, &pass, stepwise)?;
     }
     settle(&mut desk, &mut state, &others, newest_allowed)?;
-    state.into_resolved(desk.source)
+    desk.resolved(state)
 }
 
 fn pass_of(event_type: &str, state_key: &str) -> usize {
@@ -55,42 +55,42 @@ fn pass_of(event_type: &str, state_key: &str) -> usize {
     }
 }
 
-/// The events for a key, by ascending depth and then descending hash.
-fn candidates<S: Source>(
-    desk: &mut Desk<'_, S>,
-    ids: &[S::Id],
-) -> Result<Vec<(S::Id, Pdu)>, S::Error> {
+/// Puts the events of a key in order; those we do not have are left out.
+fn candidates<S: Source>(desk: &mut Desk<'_, S>, ids: &[S::Id]) -> Result<Vec<Slot>, S::Error> {
     let mut candidates = Vec::with_capacity(ids.len());
     for id in ids {
-        candidates.extend(desk.event(*id)?.map(|known| (*id, known.pdu)));
+        let event = desk.slot(*id);
+        candidates.extend(desk.event(event)?.map(|known| (order(&known.pdu), event)));
     }
-    candidates.sort_by_cached_key(|(_, pdu)| {
-        let mut hash = <[u8; 20]>::from(Sha1::digest(pdu.event_id().as_bytes()));
-        if on(Mutation::HashReversed) {
-            hash.iter_mut().for_each(|byte| *byte = !*byte);
-        }
-        let depth = if on(Mutation::DepthReversed) {
-            u64::MAX - pdu.depth()
-        } else {
-            pdu.depth()
-        };
-        (depth, Reverse(hash))
-    });
-    Ok(candidates)
+    candidates.sort_unstable();
+    Ok(candidates.into_iter().map(|(_, event)| event).collect())
+}
+
+fn order(pdu: &Pdu) -> (u64, Reverse<[u8; 20]>) {
+    let mut hash = <[u8; 20]>::from(Sha1::digest(pdu.event_id().as_bytes()));
+    if on(Mutation::HashReversed) {
+        hash.iter_mut().for_each(|byte| *byte = !*byte);
+    }
+    let depth = if on(Mutation::DepthReversed) {
+        u64::MAX - pdu.depth()
+    } else {
+        pdu.depth()
+    };
+    (depth, Reverse(hash))
 }
 
 /// How one key is settled.
 type Method<S> = fn(
     &mut Desk<'_, S>,
     &mut Standing<'_, <S as Source>::Id>,
-    &Conflict<'_, <S as Source>::Id>,
-) -> Result<Option<<S as Source>::Id>, <S as Source>::Error>;
+    &Conflict<'_>,
+) -> Result<Option<Slot>, <S as Source>::Error>;
 
 /// Settles the keys of a pass. None sees the outcome of another of the same pass.
 fn settle<S: Source>(
     desk: &mut Desk<'_, S>,
     state: &mut Standing<'_, S::Id>,
-    pass: &[Conflict<'_, S::Id>],
+    pass: &[Conflict<'_>],
     method: Method<S>,
 ) -> Result<(), S::Error> {
     let mut outcome = Vec::with_capacity(pass.len());
@@ -110,18 +110,18 @@ fn settle<S: Source>(
 fn stepwise<S: Source>(
     desk: &mut Desk<'_, S>,
     state: &mut Standing<'_, S::Id>,
-    conflict: &Conflict<'_, S::Id>,
-) -> Result<Option<S::Id>, S::Error> {
+    conflict: &Conflict<'_>,
+) -> Result<Option<Slot>, S::Error> {
     let mut standing = None;
-    for (id, pdu) in &conflict.candidates {
-        if standing.is_some() && !desk.is_allowed(*id, pdu, state, false)? {
+    for event in &conflict.candidates {
+        if standing.is_some() && !is_allowed(desk, *event, state)? {
             if on(Mutation::DenialSkipsOne) {
                 continue;
             }
             break;
         }
-        state.put(conflict.event_type, conflict.state_key, *id);
-        standing = Some(*id);
+        state.put(conflict.event_type, conflict.state_key, *event);
+        standing = Some(*event);
     }
     Ok(standing)
 }
@@ -130,16 +130,27 @@ fn stepwise<S: Source>(
 fn newest_allowed<S: Source>(
     desk: &mut Desk<'_, S>,
     state: &mut Standing<'_, S::Id>,
-    conflict: &Conflict<'_, S::Id>,
-) -> Result<Option<S::Id>, S::Error> {
-    for (id, pdu) in conflict.candidates.iter().rev() {
-        if on(Mutation::OthersUnchecked) || desk.is_allowed(*id, pdu, state, false)? {
-            return Ok(Some(*id));
+    conflict: &Conflict<'_>,
+) -> Result<Option<Slot>, S::Error> {
+    for event in conflict.candidates.iter().rev() {
+        if on(Mutation::OthersUnchecked) || is_allowed(desk, *event, state)? {
+            return Ok(Some(*event));
         }
     }
     Ok(conflict
         .candidates
         .first()
-        .map(|(id, _)| *id)
+        .copied()
         .filter(|_| !on(Mutation::LastResortMissing)))
+}
+
+fn is_allowed<S: Source>(
+    desk: &mut Desk<'_, S>,
+    event: Slot,
+    state: &Standing<'_, S::Id>,
+) -> Result<bool, S::Error> {
+    match desk.event(event)? {
+        Some(known) => desk.is_allowed(event, &known.pdu, state, false),
+        None => Ok(false),
+    }
 }

@@ -1,13 +1,12 @@
 //! State resolution 2 (room version 2, *State resolution*) and 2.1 (room version 12), which differ in two facts, [`Variant`].
 
-use super::desk::{Desk, Standing};
+use super::desk::{Desk, Slot, Standing};
 use super::mutation::{Mutation, on};
 use super::sort::{self, Entry};
 use super::{Conflicts, Pair, Source, chain};
 use crate::Pdu;
 use crate::auth::Membership;
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::hash::Hash;
+use std::collections::{HashMap, HashSet};
 
 /// What 2.1 changed.
 #[derive(Clone, Copy)]
@@ -45,7 +44,7 @@ pub(super) fn resolve<S: Source>(
     mut desk: Desk<'_, S>,
     conflicts: &Conflicts<S::Id>,
     variant: Variant,
-) -> Result<BTreeMap<Pair, S::Id>, S::Error> {
+) -> Result<HashMap<Pair, S::Id>, S::Error> {
     let variant = variant.mutated();
     let mut full = full_conflicted_set(&mut desk, conflicts, variant)?;
     let powers = take_power_events(&mut desk, &mut full)?;
@@ -59,41 +58,48 @@ pub(super) fn resolve<S: Source>(
     if !on(Mutation::NoFirstPass) {
         check_each(&mut desk, &powers, &mut state)?;
     }
-    let power_levels = state.get(desk.source, "m.room.power_levels", "")?;
-    let rest = sort::by_mainline(
-        &mut desk,
-        full.into_values().map(|(entry, _)| entry).collect(),
-        power_levels,
-    )?;
+    let power_levels = desk.standing(&state, "m.room.power_levels", "")?;
+    let rest = full.into_values().map(|(entry, _)| entry).collect();
+    let rest = sort::by_mainline(&mut desk, rest, power_levels)?;
     if !on(Mutation::NoSecondPass) {
         check_each(&mut desk, &rest, &mut state)?;
     }
-    state.into_resolved(desk.source)
+    desk.resolved(state)
 }
 
 /// The events to replay, and whether each is a power event. What we do not have, and what is no state event, takes no part.
-type Replay<Id> = HashMap<Id, (Entry<Id>, bool)>;
+type Replay = HashMap<Slot, (Entry, bool)>;
 
 fn full_conflicted_set<S: Source>(
     desk: &mut Desk<'_, S>,
     conflicts: &Conflicts<S::Id>,
     variant: Variant,
-) -> Result<Replay<S::Id>, S::Error> {
-    let mut conflicting: HashSet<_> = conflicts.events().collect();
-    let mut full = Replay::new();
-    let between = if variant.replays_subgraph {
-        chain::subgraph(desk, &conflicting)?
-    } else {
-        HashSet::new()
-    };
-    conflicting.extend(between);
-    let difference = chain::difference(desk, &conflicts.sides(), &conflicting)?;
-    if on(Mutation::AbsenceIsAgreement) {
-        conflicting.retain(|id| !conflicts.is_lonely(*id));
+) -> Result<Replay, S::Error> {
+    let sides: Vec<_> = conflicts
+        .sides()
+        .into_iter()
+        .map(|ids| desk.slots(ids))
+        .collect();
+    let mut conflicting: HashSet<_> = sides.iter().flatten().copied().collect();
+    if variant.replays_subgraph {
+        let between = chain::subgraph(desk, &conflicting)?;
+        conflicting.extend(between);
     }
-    for id in conflicting.into_iter().chain(difference) {
-        if let Some(known) = desk.event(id)?.filter(|known| known.pdu.is_state()) {
-            full.insert(id, (Entry::new(id, &known.pdu), is_power_event(&known.pdu)));
+    let difference = chain::difference(desk, &sides, &conflicting)?;
+    if on(Mutation::AbsenceIsAgreement) {
+        for (_, _, ids) in conflicts.rows() {
+            if let [only] = ids.as_slice() {
+                conflicting.remove(&desk.slot(*only));
+            }
+        }
+    }
+    let mut full = Replay::with_capacity(conflicting.len() + difference.len());
+    for event in conflicting.into_iter().chain(difference) {
+        if let Some(known) = desk.event(event)?.filter(|known| known.pdu.is_state()) {
+            full.insert(
+                event,
+                (Entry::new(event, &known.pdu), is_power_event(&known.pdu)),
+            );
         }
     }
     Ok(full)
@@ -121,27 +127,23 @@ fn is_power_event(pdu: &Pdu) -> bool {
 /// Takes out the power events, with what of the set stands behind them.
 fn take_power_events<S: Source>(
     desk: &mut Desk<'_, S>,
-    full: &mut Replay<S::Id>,
-) -> Result<Vec<Entry<S::Id>>, S::Error> {
-    let mut to_visit: Vec<_> = full
-        .iter()
-        .filter(|(_, (_, is_power))| *is_power)
-        .map(|(id, _)| *id)
-        .collect();
+    full: &mut Replay,
+) -> Result<Vec<Entry>, S::Error> {
+    let is_power = full.iter().filter(|(_, (_, is_power))| *is_power);
+    let mut to_visit: Vec<_> = is_power.map(|(event, _)| *event).collect();
     let mut powers = Vec::new();
-    while let Some(id) = to_visit.pop() {
-        let Some((entry, _)) = full.remove(&id) else {
+    while let Some(event) = to_visit.pop() {
+        let Some((entry, _)) = full.remove(&event) else {
             continue;
         };
         powers.push(entry);
-        if on(Mutation::ChainNotAdded) {
-            continue;
+        if !on(Mutation::ChainNotAdded) {
+            to_visit.extend(
+                desk.behind(event)?
+                    .iter()
+                    .filter(|auth| full.contains_key(*auth)),
+            );
         }
-        to_visit.extend(
-            desk.behind(id)?
-                .into_iter()
-                .filter(|auth| full.contains_key(auth)),
-        );
     }
     Ok(powers)
 }
@@ -149,20 +151,17 @@ fn take_power_events<S: Source>(
 /// The iterative auth checks: each event that is allowed in the state so far becomes part of it.
 fn check_each<S: Source>(
     desk: &mut Desk<'_, S>,
-    ids: &[S::Id],
+    events: &[Slot],
     state: &mut Standing<'_, S::Id>,
-) -> Result<(), S::Error>
-where
-    S::Id: Copy + Eq + Hash,
-{
-    for id in ids {
-        let Some(known) = desk.event(*id)? else {
+) -> Result<(), S::Error> {
+    for event in events {
+        let Some(known) = desk.event(*event)? else {
             continue;
         };
         if let Some((event_type, state_key)) = known.pdu.state_pair()
-            && desk.is_allowed(*id, &known.pdu, state, true)?
+            && desk.is_allowed(*event, &known.pdu, state, true)?
         {
-            state.put(event_type, state_key, *id);
+            state.put(event_type, state_key, *event);
         }
     }
     Ok(())

@@ -6,11 +6,14 @@
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::panic,
+    clippy::disallowed_methods,
+    clippy::print_stdout,
     reason = "tests"
 )]
 
 mod common;
 
+use common::big::{self, Stored, Writer};
 use common::dag::{self, Dag, readable};
 use common::oracle::Oracle;
 use common::slow;
@@ -20,6 +23,7 @@ use event::rules::Resolution;
 use rand::rngs::SmallRng;
 use rand::seq::SliceRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
+use serde_json::json;
 
 fn rooms() -> u64 {
     std::env::var("MYELIN_DAGS")
@@ -71,7 +75,7 @@ fn check_version(version: &str) {
 }
 
 /// The one difference that is explained: without `m.room.join_rules`, which means `invite` to us and to others, `ruma` refuses every join, even that of
-/// a member who only changes a name.
+/// a member who only changes a name. A rejected event counts for nothing.
 fn is_without_join_rules(dag: &Dag) -> bool {
     let join_rules = ("m.room.join_rules".to_owned(), String::new());
     dag.states
@@ -154,4 +158,47 @@ fn equal_states_stay() {
             *state
         );
     }
+}
+
+/// A store that knows where its states differ, and ranks events as they arrived, gets the same answer as whole states do.
+#[test]
+fn stored_states_resolve_as_whole_ones() {
+    for rules in Rules::all() {
+        for seed in 0..200 {
+            let dag = dag::generate(rules, seed);
+            let stored = Stored::of(&dag);
+            let mut resolved: StateMap = dag.states[0].clone();
+            resolved.retain(|(event_type, key), _| !stored.conflicts.contains(event_type, key));
+            let changed = stored.resolve(rules).into_iter();
+            resolved.extend(changed.map(|(pair, at)| (pair, stored.pdu(at).event_id().to_owned())));
+            assert_eq!(
+                readable(&resolved),
+                readable(&dag.resolve()),
+                "room {seed} of version {}",
+                rules.version
+            );
+        }
+    }
+}
+
+/// A member of a room without `m.room.join_rules` may change the name. `ruma` refuses, which is the one difference there is.
+#[test]
+fn without_join_rules_a_member_stays() {
+    let mut room = Writer::room(Rules::named("11").unwrap(), 1);
+    room.branches[0].retain(|(event_type, _), _| event_type != "m.room.join_rules");
+    room.fork();
+    let user = big::member(0);
+    for branch in 0..2 {
+        room.say(
+            branch,
+            &user,
+            "m.room.member",
+            &user,
+            &json!({ "membership": "join", "displayname": branch }),
+        );
+    }
+    let dag = room.finish();
+    let pair = ("m.room.member".to_owned(), user);
+    assert_eq!(dag.resolve()[&pair], dag.states[1][&pair], "the later name");
+    assert!(!Oracle::of(&dag).resolve().unwrap().contains_key(&pair));
 }

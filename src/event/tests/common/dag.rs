@@ -197,7 +197,7 @@ impl Maker {
             &json!({ "membership": "join" }),
         );
         if self.random.random_bool(0.9) {
-            let levels = self.levels(&json!({}));
+            let levels = self.levels(&json!({}), 0);
             self.say(0, &creator, "m.room.power_levels", "", &levels);
         }
         let rule = ["public", "public", "invite"]
@@ -283,7 +283,8 @@ impl Maker {
         let member = "m.room.member";
         match self.random.random_range(0..100) {
             0..16 => {
-                let levels = self.levels(&content);
+                let changes = self.random.random_range(1..=2);
+                let levels = self.levels(&content, changes);
                 self.say(at, &actor, "m.room.power_levels", "", &levels);
             }
             16..26 => {
@@ -366,8 +367,8 @@ impl Maker {
         .unwrap()
     }
 
-    /// Power levels, changed a little.
-    fn levels(&mut self, from: &Value) -> Value {
+    /// Power levels, with a few changes.
+    fn levels(&mut self, from: &Value, changes: usize) -> Value {
         let mut levels = from.clone();
         let any = [0, 10, 50, 50, 75, 100, 100];
         if levels.get("users").is_none() {
@@ -378,7 +379,7 @@ impl Maker {
             levels["users"][self.users[2].as_str()] = json!(100);
             levels["users"][self.users[3].as_str()] = json!(50);
         }
-        for _ in 0..self.random.random_range(1..=2) {
+        for _ in 0..changes {
             let value = json!(any.choose(&mut self.random).unwrap());
             if self.random.random_bool(0.7) {
                 let user = self.users.choose(&mut self.random).unwrap();

@@ -5,6 +5,7 @@
 )]
 #![expect(unreachable_pub, reason = "included by path into several crates")]
 
+pub mod big;
 pub mod dag;
 pub mod oracle;
 pub mod slow;
