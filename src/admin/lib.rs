@@ -2,7 +2,7 @@
 //! that tools of the field use.
 //!
 //! Wiring, in `main`: [`register::routes`] joins the routes that everybody reaches; [`socket::router`] is served on
-//! `web::Listeners::bind_for_owner(&admin::socket::path(data))` and nowhere else; [`cli::run`] is what `myelin user …` runs.
+//! `web::Listeners::private(&admin::socket::path(data))` and nowhere else; [`cli::run`] is what `myelin user …` runs.
 
 pub mod cli;
 pub mod desk;
