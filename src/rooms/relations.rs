@@ -1,6 +1,7 @@
 //! Events that relate to an event, and what is told of them along with it (client-server API, *Forming relationships between
 //! events*).
 
+use std::borrow::Borrow;
 use std::collections::HashSet;
 
 use store::rows::rooms::RelatedRow;
@@ -176,19 +177,19 @@ const REFERENCES: usize = 100;
 
 /// The bundles of many events, in their order; most have none, and finding that out is one lookup for all.
 /// Events of users in `ignored` do not count.
-pub fn bundles(
+pub fn bundles<E: Borrow<Stored>>(
     s: &Snapshot,
     viewer: Option<UserNo>,
-    events: &[Stored],
+    events: &[E],
     ignored: &HashSet<UserNo>,
 ) -> Result<Vec<Option<Bundle>>> {
-    let numbers: Vec<EventNo> = events.iter().map(Stored::no).collect();
+    let numbers: Vec<EventNo> = events.iter().map(|event| event.borrow().no()).collect();
     let related = s.get_many(tables::RELATED, &numbers)?;
     let pairs = events.iter().zip(related);
     pairs
         .map(|(event, related)| match related {
             Some(related) => {
-                let bundle = bundle(s, viewer, event, &related, ignored)?;
+                let bundle = bundle(s, viewer, event.borrow(), &related, ignored)?;
                 Ok((!bundle.is_empty()).then_some(bundle))
             }
             None => Ok(None),
