@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use store::{EventNo, Pos, RoomNo, Snapshot, StateKeyNo, UserNo};
 
-use crate::relations::{self, Bundle};
+use rooms::relations::{self, Bundle};
 use rooms::Stored;
 use rooms::members::{self, Standing};
 

@@ -99,6 +99,26 @@ pub(crate) fn delta(
     Ok(found.into_values().collect())
 }
 
+/// Cuts a timeline behind the last event from which the client would take state that something it does not see has replaced
+/// since: such a timeline is better told as a gap.
+pub(crate) fn cut(view: &View<'_>, window: &mut Window, end: &At) -> Result<()> {
+    let Some(first) = window.events.first().filter(|_| window.hidden) else {
+        return Ok(());
+    };
+    let beside: Vec<StateKeyNo> = changes(view, &At::before(first), end)?
+        .filter(|(_, event)| !window.has(*event))
+        .map(|(key, _)| key)
+        .collect();
+    let is_replaced = |event: &Arc<Stored>| event.state_key_no().is_some_and(|key| beside.contains(&key));
+    if let Some(last) = window.events.iter().rposition(is_replaced) {
+        let from = window.events.get(last).and_then(|event| event.pos());
+        window.from = from.unwrap_or(window.from);
+        window.events.drain(..=last);
+        window.limited = true;
+    }
+    Ok(())
+}
+
 fn changes(
     view: &View<'_>,
     old: &At,

@@ -16,7 +16,6 @@ mod json;
 mod lazy;
 mod members;
 pub mod notifications;
-mod relations;
 mod ringer;
 pub mod token;
 pub mod unread;
@@ -25,7 +24,7 @@ mod view;
 mod window;
 
 #[cfg(test)]
-mod tests;
+mod promises;
 
 use std::sync::Arc;
 

@@ -10,19 +10,20 @@ use rooms::state::At;
 use rooms::summary;
 use store::{EventNo, RoomNo, UserNo};
 
-use crate::delta::Moments;
+use crate::delta::{Moments, StateAt};
 use crate::error::Result;
 use crate::json::Writer;
 use crate::lazy::Known;
 use crate::view::View;
 use crate::window::Window;
 
-/// The memberships of these users at a moment, but for those that the client has been told or is being told.
+/// The memberships of these users at the moment up to which state is told, but for those that the client has been told or is
+/// being told.
 pub(crate) fn needed(
     view: &View<'_>,
     room: RoomNo,
     moments: &Moments,
-    at: At,
+    (at, window): (StateAt, &Window),
     users: impl IntoIterator<Item = UserNo>,
     known: Option<&Known<'_>>,
 ) -> Result<Vec<EventNo>> {
@@ -32,9 +33,12 @@ pub(crate) fn needed(
         if !seen.insert(user) {
             continue;
         }
-        let Some(event) = membership(view, room, moments, at, user)? else {
-            continue;
-        };
+        let last = membership(view, room, moments, moments.end, user)?;
+        // Whatever the client finds in the timeline it applies to what was there before; what it does not find there, it
+        // is told beside it.
+        let in_timeline = at == StateAt::Start && last.is_some_and(|event| window.has(event));
+        let event = if in_timeline { membership(view, room, moments, moments.start, user)? } else { last };
+        let Some(event) = event else { continue };
         if known.is_none_or(|known| !known.has(room, user, event)) {
             found.push(event);
         }
@@ -42,6 +46,7 @@ pub(crate) fn needed(
     Ok(found)
 }
 
+/// The membership event that a state of the room has for a user.
 fn membership(
     view: &View<'_>,
     room: RoomNo,

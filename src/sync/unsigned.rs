@@ -5,7 +5,7 @@
 
 use ruma::RoomId;
 
-use crate::relations::Bundle;
+use rooms::relations::Bundle;
 use rooms::Membership;
 use rooms::Stored;
 use rooms::state::At;

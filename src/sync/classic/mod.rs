@@ -48,7 +48,7 @@ pub enum Dialect {
 }
 
 impl Dialect {
-    fn key(self) -> &'static str {
+    pub(crate) fn key(self) -> &'static str {
         match self {
             Self::State => "state",
             Self::StateAfter => "state_after",

@@ -61,6 +61,7 @@ impl Builder<'_> {
         is_due |= self.write_ephemeral(&mut out, room, room_id, from, marks)?;
         is_due |= self.write_room_data(&mut out, room, room_id, from.is_none())?;
         is_due |= self.has_read(room, from, marks)?;
+        is_due |= told.window.hidden && self.counts_differ(room, standing, from)?;
         if !is_due {
             return Ok(());
         }
@@ -112,6 +113,7 @@ impl Builder<'_> {
             });
         }
         let end = At::now(self.view.s, room)?;
+        self.cut(&mut window, &end)?;
         let then = match from {
             None => None,
             Some(from) if window.limited || window.hidden => {
@@ -139,6 +141,14 @@ impl Builder<'_> {
             state,
             renames,
         })
+    }
+
+    /// See [`delta::cut`]; clients that take no state from the timeline are not misled by it.
+    fn cut(&self, window: &mut Window, end: &At) -> Result<()> {
+        match self.ask.dialect.state_at() {
+            StateAt::Start => delta::cut(&self.view, window, end),
+            StateAt::End => Ok(()),
+        }
     }
 
     /// The newest events of a stretch that the user may see and wants to.
@@ -186,12 +196,11 @@ impl Builder<'_> {
                     needed.extend(Summary::of(&self.view, room, self.viewer.user)?.heroes());
                 }
             }
-            let known = self
-                .known
-                .as_ref()
-                .filter(|_| self.ask.filter.lazy == Lazy::Once);
+            // Who is told of the room anew may have forgotten what they knew.
+            let goes_on = matches!(moments.known, Known::Then(_)) && self.ask.filter.lazy == Lazy::Once;
+            let known = self.known.as_ref().filter(|_| goes_on);
             let lacking =
-                members::needed(&self.view, room, moments, moments.told(at), needed, known)?;
+                members::needed(&self.view, room, moments, (at, window), needed, known)?;
             numbers.extend(
                 lacking
                     .into_iter()
@@ -343,24 +352,29 @@ impl Builder<'_> {
         Ok(own.iter().any(|receipt| receipt.pos > from))
     }
 
-    fn write_unread(&mut self, out: &mut Writer, room: RoomNo, standing: &Standing) -> Result<()> {
+    /// Whether an event that the client's filter hides changes what is unread.
+    fn counts_differ(&mut self, room: RoomNo, standing: &Standing, from: Option<Pos>) -> Result<bool> {
+        let unread = self.unread(room, standing)?;
+        Ok(from.is_none_or(|from| unread.changed > from))
+    }
+
+    fn unread(&mut self, room: RoomNo, standing: &Standing) -> Result<RoomUnread> {
         let rules = match self.rules.take() {
             Some(rules) => rules,
             None => Rules::of(self.sync, self.view.s, self.viewer.user)?,
         };
-        let unread = self
-            .sync
-            .count(&self.view, &self.viewer, &rules, room, standing)?;
+        let (view, viewer) = (&self.view, &self.viewer);
+        let unread = self.sync.count(view, viewer, &rules, room, standing)?;
         self.rules = Some(rules);
-        let all = unread.all();
-        let main = if self.ask.filter.by_thread {
-            unread.main()
-        } else {
-            all
-        };
+        Ok(unread)
+    }
+
+    fn write_unread(&mut self, out: &mut Writer, room: RoomNo, standing: &Standing) -> Result<()> {
+        let unread = self.unread(room, standing)?;
+        let (all, by_thread) = (unread.all(), self.ask.filter.by_thread);
         out.key("unread_notifications");
-        write_counts(out, main);
-        if self.ask.filter.by_thread {
+        write_counts(out, if by_thread { unread.main() } else { all });
+        if by_thread {
             self.write_threads(out, &unread)?;
         }
         out.key("org.matrix.msc2654.unread_count");
@@ -404,7 +418,7 @@ impl Builder<'_> {
             .filter(|end| since.is_none_or(|since| *end > since));
         let told = match stay_end {
             Some(end) => self.timeline_of_left(room, room_id, standing, end)?,
-            None => self.farewell(standing)?,
+            None => self.farewell(room_id, standing)?,
         };
         if stay_end.is_some() {
             self.moves.left.push(room);
@@ -456,6 +470,7 @@ impl Builder<'_> {
             }
         };
         let end = At::position(self.view.s, room, end)?;
+        self.cut(&mut window, &end)?;
         let moments = Moments::new(known, &window, end, false);
         let mut state = self.state(room, room_id, &moments, &window)?;
         self.add_own(standing, &mut state, &window)?;
@@ -467,15 +482,13 @@ impl Builder<'_> {
     }
 
     /// For somebody who was not in the room: the event alone that turned them away.
-    fn farewell(&self, standing: &Standing) -> Result<Told> {
-        let event = self.view.event(standing.event)?;
-        let from = standing.since.previous();
-        let window = Window {
-            events: vec![event],
-            limited: false,
-            hidden: false,
-            from,
-        };
+    fn farewell(&self, room_id: &RoomId, standing: &Standing) -> Result<Told> {
+        let filter = &self.ask.filter.timeline;
+        let mut window = Window::empty(standing.since.previous());
+        window.events.push(self.view.event(standing.event)?);
+        window
+            .events
+            .retain(|event| filter.has_room(room_id) && filter.has_event(event));
         let mut state = Vec::new();
         self.add_own(standing, &mut state, &window)?;
         Ok(Told {

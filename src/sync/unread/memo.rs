@@ -108,6 +108,8 @@ pub(crate) struct Memo {
     pub(crate) rules: Pos,
     /// Counted since this was last written down.
     pub(crate) unsaved: u64,
+    /// The last event that made a difference.
+    pub(crate) changed: Pos,
     recent: VecDeque<(Pos, EventNo, Weight)>,
     older: Vec<Sum>,
 }
@@ -148,6 +150,7 @@ impl Memo {
             self.sum_up(pos, weight, marks.of(weight.thread));
         }
         self.recent.push_back((pos, event, weight));
+        self.changed = pos;
     }
 
     fn sum_up(&mut self, pos: Pos, weight: Weight, from: Pos) {
@@ -170,14 +173,20 @@ impl Memo {
     }
 
     /// The user has said something in this thread, and so has read it.
-    pub(crate) fn spoke(&mut self, thread: Thread) {
+    pub(crate) fn spoke(&mut self, pos: Pos, thread: Thread) {
+        let before = self.weight();
         self.recent.retain(|(_, _, weight)| weight.thread != thread);
         self.older.retain(|sum| sum.thread != thread);
+        if self.weight() < before {
+            self.changed = pos;
+        }
     }
 
     /// An event has lost its content, and counts no more. One that has become part of a sum stays counted until it is read.
-    pub(crate) fn redacted(&mut self, event: EventNo) {
+    pub(crate) fn redacted(&mut self, pos: Pos, event: EventNo) {
+        // Whether it was ever counted depends on when that was, so it is as if it had been.
         self.recent.retain(|(_, other, _)| *other != event);
+        self.changed = pos;
     }
 
     /// Takes away what has been read.
@@ -279,6 +288,7 @@ impl Memo {
             upto: row.upto,
             rules: row.rules,
             unsaved: 0,
+            changed: row.upto,
             recent: row.recent.into_iter().map(event).collect(),
             older: row.older.into_iter().map(sum).collect(),
         }
@@ -362,7 +372,7 @@ mod tests {
                     }
                     Step::Spoke(thread) => {
                         spoke.push((pos, thread));
-                        memo.spoke(thread);
+                        memo.spoke(pos, thread);
                     }
                 }
                 memo.upto = pos;
@@ -372,11 +382,11 @@ mod tests {
                     let mut said = spoke.iter().peekable();
                     for (pos, thread, notify) in &events {
                         while let Some((_, thread)) = said.next_if(|(at, _)| at < pos) {
-                            memo.spoke(*thread);
+                            memo.spoke(Pos::MAX, *thread);
                         }
                         memo.count(*pos, EventNo::new(pos.get()), weight(*thread, *notify), &marks);
                     }
-                    said.for_each(|(_, thread)| memo.spoke(*thread));
+                    said.for_each(|(pos, thread)| memo.spoke(*pos, *thread));
                 }
                 for thread in [None, Some(EventNo::new(1)), Some(EventNo::new(2))] {
                     let found = memo.by_thread().into_iter().find(|(other, _)| *other == thread);
@@ -392,7 +402,7 @@ mod tests {
         let (mut memo, marks) = (Memo::default(), Marks::default());
         memo.count(Pos::new(1), EventNo::new(1), weight(None, true), &marks);
         memo.count(Pos::new(2), EventNo::new(2), weight(None, true), &marks);
-        memo.redacted(EventNo::new(1));
+        memo.redacted(Pos::new(3), EventNo::new(1));
         assert_eq!(
             memo.by_thread(),
             [(

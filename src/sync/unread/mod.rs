@@ -72,6 +72,8 @@ impl Default for Unread {
 pub struct RoomUnread {
     /// By thread; threads without unread events are left out.
     pub threads: Vec<(Thread, Counts)>,
+    /// The last event that made a difference; receipts aside.
+    pub changed: Pos,
 }
 
 impl RoomUnread {
@@ -208,9 +210,7 @@ impl Sync {
             && memo.upto == head
             && memo.is_read_upto(&marks)
         {
-            return Ok(RoomUnread {
-                threads: memo.by_thread(),
-            });
+            return Ok(RoomUnread { threads: memo.by_thread(), changed: memo.changed });
         }
         let mut memo = match known {
             Some(memo) => Memo::clone(&memo),
@@ -229,9 +229,7 @@ impl Sync {
             marks: &marks,
         };
         counting.go_on(&mut memo, room)?;
-        let found = RoomUnread {
-            threads: memo.by_thread(),
-        };
+        let found = RoomUnread { threads: memo.by_thread(), changed: memo.changed };
         if memo.unsaved >= WORTH_SAVING {
             memo.unsaved = 0;
             unread.unsaved.add(key, memo.to_row());
@@ -304,13 +302,14 @@ impl Counting<'_> {
         let prepared = self.sync.prepared(self.view, event)?;
         if let Some(target) = prepared.redacts {
             if self.view.event(target)?.redacted_by().is_some() {
-                memo.redacted(target);
+                memo.redacted(pos, target);
             }
             return Ok(());
         }
         if prepared.sender == self.viewer.user {
+            // A redacted event has forgotten its thread, and counts as said in the main timeline should it be counted again.
             if prepared.is_speech {
-                memo.spoke(prepared.thread);
+                memo.spoke(pos, prepared.thread);
             }
             return Ok(());
         }

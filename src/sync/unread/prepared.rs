@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use event::auth::levels::PowerLevels;
 use event::push::{FlatEvent, Parts};
 use rooms::state::now;
-use rooms::{Stored, summary};
+use rooms::{Stored, relations, summary};
 use ruma::{EventId, UserId};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -13,7 +13,6 @@ use store::{EventNo, RoomNo, Snapshot, UserNo};
 
 use super::Thread;
 use crate::error::{Error, Result};
-use crate::relations;
 use crate::view::View;
 
 /// An event, ready to be counted for anybody.

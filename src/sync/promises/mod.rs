@@ -1,0 +1,5 @@
+//! Behaviour of sync, on the memory engine with a stopped clock: what a client comes to believe, and when it is woken.
+
+mod house;
+mod model;
+mod waiting;
