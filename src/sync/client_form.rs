@@ -7,9 +7,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use store::{EventNo, Pos, RoomNo, Snapshot, StateKeyNo, UserNo};
 
-use rooms::relations::{self, Bundle};
 use rooms::Stored;
 use rooms::members::{self, Standing};
+use rooms::relations::{self, Bundle};
 
 use crate::Sync;
 use crate::error::Result;

@@ -109,7 +109,11 @@ pub(crate) fn cut(view: &View<'_>, window: &mut Window, end: &At) -> Result<()> 
         .filter(|(_, event)| !window.has(*event))
         .map(|(key, _)| key)
         .collect();
-    let is_replaced = |event: &Arc<Stored>| event.state_key_no().is_some_and(|key| beside.contains(&key));
+    let is_replaced = |event: &Arc<Stored>| {
+        event
+            .state_key_no()
+            .is_some_and(|key| beside.contains(&key))
+    };
     if let Some(last) = window.events.iter().rposition(is_replaced) {
         let from = window.events.get(last).and_then(|event| event.pos());
         window.from = from.unwrap_or(window.from);

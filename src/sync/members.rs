@@ -37,7 +37,11 @@ pub(crate) fn needed(
         // Whatever the client finds in the timeline it applies to what was there before; what it does not find there, it
         // is told beside it.
         let in_timeline = at == StateAt::Start && last.is_some_and(|event| window.has(event));
-        let event = if in_timeline { membership(view, room, moments, moments.start, user)? } else { last };
+        let event = if in_timeline {
+            membership(view, room, moments, moments.start, user)?
+        } else {
+            last
+        };
         let Some(event) = event else { continue };
         if known.is_none_or(|known| !known.has(room, user, event)) {
             found.push(event);

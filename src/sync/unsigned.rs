@@ -5,9 +5,9 @@
 
 use ruma::RoomId;
 
-use rooms::relations::Bundle;
 use rooms::Membership;
 use rooms::Stored;
+use rooms::relations::Bundle;
 use rooms::state::At;
 
 use crate::client_form::{self, Form, Stay, Viewer};

@@ -197,10 +197,10 @@ impl Builder<'_> {
                 }
             }
             // Who is told of the room anew may have forgotten what they knew.
-            let goes_on = matches!(moments.known, Known::Then(_)) && self.ask.filter.lazy == Lazy::Once;
+            let goes_on =
+                matches!(moments.known, Known::Then(_)) && self.ask.filter.lazy == Lazy::Once;
             let known = self.known.as_ref().filter(|_| goes_on);
-            let lacking =
-                members::needed(&self.view, room, moments, (at, window), needed, known)?;
+            let lacking = members::needed(&self.view, room, moments, (at, window), needed, known)?;
             numbers.extend(
                 lacking
                     .into_iter()
@@ -353,7 +353,12 @@ impl Builder<'_> {
     }
 
     /// Whether an event that the client's filter hides changes what is unread.
-    fn counts_differ(&mut self, room: RoomNo, standing: &Standing, from: Option<Pos>) -> Result<bool> {
+    fn counts_differ(
+        &mut self,
+        room: RoomNo,
+        standing: &Standing,
+        from: Option<Pos>,
+    ) -> Result<bool> {
         let unread = self.unread(room, standing)?;
         Ok(from.is_none_or(|from| unread.changed > from))
     }

@@ -7,7 +7,9 @@ use std::time::Duration;
 use base::config::RoomsConfig;
 use base::{ManualClock, SeededRandom, Supervisor};
 use event::KeyPair;
-use rooms::{Change, FirstState, Membership, NewRoom, OwnKey, Redact, Rooms, Say, Sent, SetState, Txn};
+use rooms::{
+    Change, FirstState, Membership, NewRoom, OwnKey, Redact, Rooms, Say, Sent, SetState, Txn,
+};
 use ruma::{OwnedEventId, OwnedRoomId, OwnedUserId, RoomVersionId};
 use serde_json::{Map, Value, json};
 use store::Store;
@@ -47,15 +49,44 @@ impl House {
             key: Arc::new(KeyPair::from_seed(&[7; 32], "a").unwrap()),
         };
         let random = SeededRandom::new(1).shared();
-        let rooms = Rooms::new(&RoomsConfig::default(), store.clone(), own, clock.shared(), random.clone());
+        let rooms = Rooms::new(
+            &RoomsConfig::default(),
+            store.clone(),
+            own,
+            clock.shared(),
+            random.clone(),
+        );
         let here = "here".try_into().unwrap();
-        let users = Users::new(Settings::default(), here, store.clone(), clock.shared(), random.clone());
-        let sync = Sync::new(store.clone(), rooms.clone(), users.clone(), clock.shared(), &random);
+        let users = Users::new(
+            Settings::default(),
+            here,
+            store.clone(),
+            clock.shared(),
+            random.clone(),
+        );
+        let sync = Sync::new(
+            store.clone(),
+            rooms.clone(),
+            users.clone(),
+            clock.shared(),
+            &random,
+        );
         let supervisor = Supervisor::new(clock.shared());
         sync.start(&supervisor);
-        let house = Self { store, rooms, users, clock, sync, supervisor, epochs: 1 };
+        let house = Self {
+            store,
+            rooms,
+            users,
+            clock,
+            sync,
+            supervisor,
+            epochs: 1,
+        };
         for name in names {
-            let wanted = Registration { username: Some((*name).to_owned()), ..Registration::default() };
+            let wanted = Registration {
+                username: Some((*name).to_owned()),
+                ..Registration::default()
+            };
             house.users.register(wanted).await.unwrap();
         }
         house
@@ -73,16 +104,27 @@ impl House {
     }
 
     pub(super) async fn identity(&self, name: &str, device: &str) -> Arc<Identity> {
-        let wanted = NewSession { device_id: Some(device.into()), ..NewSession::default() };
+        let wanted = NewSession {
+            device_id: Some(device.into()),
+            ..NewSession::default()
+        };
         let tokens = self.users.open_session(&user(name), wanted).await.unwrap();
-        self.users.authenticate(tokens.access_token.expose()).await.unwrap()
+        self.users
+            .authenticate(tokens.access_token.expose())
+            .await
+            .unwrap()
     }
 
     pub(super) async fn client(&self, name: &str, device: &str, asks: Asks) -> Client {
         Client::new(self.identity(name, device).await, asks)
     }
 
-    pub(super) async fn room(&self, creator: &str, join_rule: &str, visibility: &str) -> OwnedRoomId {
+    pub(super) async fn room(
+        &self,
+        creator: &str,
+        join_rule: &str,
+        visibility: &str,
+    ) -> OwnedRoomId {
         let first = |event_type: &str, content: Value| FirstState {
             event_type: event_type.to_owned(),
             state_key: String::new(),
@@ -94,9 +136,15 @@ impl House {
             create: Map::new(),
             creator_content: object(json!({ "displayname": creator.localpart() })),
             state: vec![
-                first("m.room.power_levels", json!({ "users": { creator.as_str(): 100 }, "invite": 0, "state_default": 0 })),
+                first(
+                    "m.room.power_levels",
+                    json!({ "users": { creator.as_str(): 100 }, "invite": 0, "state_default": 0 }),
+                ),
                 first("m.room.join_rules", json!({ "join_rule": join_rule })),
-                first("m.room.history_visibility", json!({ "history_visibility": visibility })),
+                first(
+                    "m.room.history_visibility",
+                    json!({ "history_visibility": visibility }),
+                ),
             ],
             invite: Vec::new(),
             alias: None,
@@ -107,7 +155,13 @@ impl House {
         self.rooms.create(new).await.unwrap().room_id
     }
 
-    pub(super) async fn send(&self, room: &OwnedRoomId, who: &str, kind: &str, content: Value) -> rooms::Result<Sent> {
+    pub(super) async fn send(
+        &self,
+        room: &OwnedRoomId,
+        who: &str,
+        kind: &str,
+        content: Value,
+    ) -> rooms::Result<Sent> {
         self.send_txn(room, who, kind, content, None).await
     }
 
@@ -126,17 +180,29 @@ impl House {
             content: serde_json::value::to_raw_value(&content).unwrap(),
             timestamp: None,
         };
-        let txn =
-            txn.map(|(device, id)| Txn { device: device.to_owned(), scope: kind.to_owned(), id: id.to_owned() });
+        let txn = txn.map(|(device, id)| Txn {
+            device: device.to_owned(),
+            scope: kind.to_owned(),
+            id: id.to_owned(),
+        });
         self.rooms.send(say, txn).await
     }
 
     pub(super) async fn say(&self, room: &OwnedRoomId, who: &str, body: &str) -> OwnedEventId {
         let content = json!({ "msgtype": "m.text", "body": body });
-        self.send(room, who, "m.room.message", content).await.unwrap().event_id
+        self.send(room, who, "m.room.message", content)
+            .await
+            .unwrap()
+            .event_id
     }
 
-    pub(super) async fn set(&self, room: &OwnedRoomId, who: &str, kind: &str, content: Value) -> rooms::Result<Sent> {
+    pub(super) async fn set(
+        &self,
+        room: &OwnedRoomId,
+        who: &str,
+        kind: &str,
+        content: Value,
+    ) -> rooms::Result<Sent> {
         let set = SetState::new(room.clone(), user(who), kind, "", &content).unwrap();
         self.rooms.set_state(set).await
     }
@@ -161,11 +227,18 @@ impl House {
     }
 
     pub(super) async fn join(&self, room: &OwnedRoomId, who: &str) -> OwnedEventId {
-        self.change(room, who, who, Membership::Join).await.unwrap().event_id
+        self.change(room, who, who, Membership::Join)
+            .await
+            .unwrap()
+            .event_id
     }
 
-
-    pub(super) async fn redact(&self, room: &OwnedRoomId, who: &str, event: &OwnedEventId) -> rooms::Result<Sent> {
+    pub(super) async fn redact(
+        &self,
+        room: &OwnedRoomId,
+        who: &str,
+        event: &OwnedEventId,
+    ) -> rooms::Result<Sent> {
         let redact = Redact {
             room_id: room.clone(),
             sender: user(who),
@@ -178,7 +251,8 @@ impl House {
 
     pub(super) async fn ask(&self, who: &Identity, params: Params) -> Value {
         let body = self.sync.classic(who, params).await.unwrap();
-        serde_json::from_slice(&body).unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&body)))
+        serde_json::from_slice(&body)
+            .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&body)))
     }
 }
 
@@ -210,7 +284,14 @@ pub(super) struct Client {
 
 impl Client {
     fn new(who: Arc<Identity>, asks: Asks) -> Self {
-        Self { who, asks, since: None, joined: BTreeMap::new(), left: BTreeMap::new(), invited: BTreeSet::new() }
+        Self {
+            who,
+            asks,
+            since: None,
+            joined: BTreeMap::new(),
+            left: BTreeMap::new(),
+            invited: BTreeSet::new(),
+        }
     }
 
     pub(super) fn params(&self) -> Params {
@@ -231,7 +312,10 @@ impl Client {
 
     /// Asks, and waits for something to be told.
     pub(super) async fn wait(&mut self, house: &House) -> Value {
-        let params = Params { timeout: Duration::from_secs(30), ..self.params() };
+        let params = Params {
+            timeout: Duration::from_secs(30),
+            ..self.params()
+        };
         let answer = house.ask(&self.who, params).await;
         self.believe(&answer);
         answer
@@ -268,15 +352,23 @@ impl Belief {
     fn take(&mut self, told: &Value, dialect: Dialect) {
         let beside = list(&told[dialect.key()]["events"]);
         let timeline = list(&told["timeline"]["events"]);
-        let applies = if dialect == Dialect::State { timeline } else { Vec::new() };
+        let applies = if dialect == Dialect::State {
+            timeline
+        } else {
+            Vec::new()
+        };
         if dialect != Dialect::State {
             assert!(told[dialect.key()]["events"].is_array(), "{told}");
             assert!(told.get("state").is_none());
         }
         for event in beside.into_iter().chain(applies) {
             if let Some(key) = event.get("state_key") {
-                let key = (event["type"].as_str().unwrap().to_owned(), key.as_str().unwrap().to_owned());
-                self.state.insert(key, event["event_id"].as_str().unwrap().to_owned());
+                let key = (
+                    event["type"].as_str().unwrap().to_owned(),
+                    key.as_str().unwrap().to_owned(),
+                );
+                self.state
+                    .insert(key, event["event_id"].as_str().unwrap().to_owned());
             }
         }
     }
@@ -293,5 +385,8 @@ pub(super) fn list(value: &Value) -> Vec<&Value> {
 /// The event IDs of a room's timeline in an answer.
 pub(super) fn timeline(told: &Value) -> Vec<String> {
     let events = list(&told["timeline"]["events"]);
-    events.into_iter().map(|event| event["event_id"].as_str().unwrap().to_owned()).collect()
+    events
+        .into_iter()
+        .map(|event| event["event_id"].as_str().unwrap().to_owned())
+        .collect()
 }

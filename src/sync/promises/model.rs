@@ -18,12 +18,36 @@ const VISIBILITIES: [&str; 3] = ["shared", "joined", "invited"];
 /// Something that somebody tries to do. What is not allowed is refused by the rooms, and has then not happened.
 #[derive(Debug, Clone)]
 enum Step {
-    Say { who: usize, room: usize, mention: usize, thread: bool },
-    Name { who: usize, room: usize },
-    Change { who: usize, target: usize, room: usize, to: Membership },
-    Redact { room: usize, back: usize },
-    Read { who: usize, room: usize, back: usize, kind: Kind, scope: u8 },
-    Sync { client: usize },
+    Say {
+        who: usize,
+        room: usize,
+        mention: usize,
+        thread: bool,
+    },
+    Name {
+        who: usize,
+        room: usize,
+    },
+    Change {
+        who: usize,
+        target: usize,
+        room: usize,
+        to: Membership,
+    },
+    Redact {
+        room: usize,
+        back: usize,
+    },
+    Read {
+        who: usize,
+        room: usize,
+        back: usize,
+        kind: Kind,
+        scope: u8,
+    },
+    Sync {
+        client: usize,
+    },
     Restart,
 }
 
@@ -61,8 +85,15 @@ struct Happened {
 
 #[derive(Debug, Clone)]
 enum What {
-    Said { mentions: Option<usize>, thread: Option<usize>, redacted: bool },
-    Set { key: (String, String), member: Option<(usize, Membership)> },
+    Said {
+        mentions: Option<usize>,
+        thread: Option<usize>,
+        redacted: bool,
+    },
+    Set {
+        key: (String, String),
+        member: Option<(usize, Membership)>,
+    },
     Redaction,
 }
 
@@ -79,10 +110,16 @@ struct Room {
 impl Room {
     /// What somebody was to the room before the event at `at`.
     fn membership(&self, who: usize, at: usize) -> Option<Membership> {
-        self.log[..at].iter().rev().find_map(|event| match &event.what {
-            What::Set { member: Some((member, membership)), .. } if *member == who => Some(*membership),
-            _ => None,
-        })
+        self.log[..at]
+            .iter()
+            .rev()
+            .find_map(|event| match &event.what {
+                What::Set {
+                    member: Some((member, membership)),
+                    ..
+                } if *member == who => Some(*membership),
+                _ => None,
+            })
     }
 
     fn is_own(&self, who: usize, at: usize) -> bool {
@@ -95,10 +132,15 @@ impl Room {
             return true;
         }
         let was = self.membership(who, at);
-        let joined_later = || (at + 1..=now).any(|then| self.membership(who, then) == Some(Membership::Join));
+        let joined_later =
+            || (at + 1..=now).any(|then| self.membership(who, then) == Some(Membership::Join));
         // Until a room says otherwise, and as it does so, its history is shared.
         let says = |event: &Happened| matches!(&event.what, What::Set { key, .. } if key.0 == "m.room.history_visibility");
-        let is_early = self.log.iter().position(says).is_some_and(|says| at <= says);
+        let is_early = self
+            .log
+            .iter()
+            .position(says)
+            .is_some_and(|says| at <= says);
         match if is_early { "shared" } else { self.visibility } {
             "shared" => was == Some(Membership::Join) || joined_later(),
             "invited" => matches!(was, Some(Membership::Join | Membership::Invite)),
@@ -121,7 +163,10 @@ impl Room {
     fn joined_at(&self, who: usize) -> Option<usize> {
         let mut began = None;
         for (at, event) in self.log.iter().enumerate() {
-            if let What::Set { member: Some((member, membership)), .. } = &event.what
+            if let What::Set {
+                member: Some((member, membership)),
+                ..
+            } = &event.what
                 && *member == who
             {
                 began = match membership {
@@ -142,12 +187,24 @@ impl Room {
 
     /// Notifications and mentions, counted from the beginning.
     fn unread(&self, who: usize) -> (u64, u64) {
-        let Some(joined) = self.joined_at(who) else { return (0, 0) };
+        let Some(joined) = self.joined_at(who) else {
+            return (0, 0);
+        };
         let (mut notify, mut highlight) = (0, 0);
         for at in joined + 1..self.log.len() {
             let event = &self.log[at];
-            let What::Said { mentions, thread, redacted } = &event.what else { continue };
-            let read = [None, Some(*thread)].iter().filter_map(|scope| self.read.get(&(who, *scope))).max();
+            let What::Said {
+                mentions,
+                thread,
+                redacted,
+            } = &event.what
+            else {
+                continue;
+            };
+            let read = [None, Some(*thread)]
+                .iter()
+                .filter_map(|scope| self.read.get(&(who, *scope)))
+                .max();
             let is_read = read.is_some_and(|read| *read >= at);
             let has_spoken = (at + 1..self.log.len()).any(|later| {
                 let is_speech = matches!(self.log[later].what, What::Said { .. });
@@ -167,7 +224,8 @@ const CLIENTS: usize = 6;
 
 fn asks(client: usize) -> (usize, Asks) {
     let limit = |limit: usize| json!({ "room": { "timeline": { "limit": limit } } });
-    let lazily = json!({ "room": { "timeline": { "limit": 4 }, "state": { "lazy_load_members": true } } });
+    let lazily =
+        json!({ "room": { "timeline": { "limit": 4 }, "state": { "lazy_load_members": true } } });
     let messages = json!({ "room": { "timeline": { "limit": 3, "types": ["m.room.message"] } } });
     let filter = match client {
         0 => limit(3),
@@ -176,7 +234,11 @@ fn asks(client: usize) -> (usize, Asks) {
         3 => messages,
         _ => lazily,
     };
-    let dialect = if client >= 4 { Dialect::UnstableStateAfter } else { Dialect::State };
+    let dialect = if client >= 4 {
+        Dialect::UnstableStateAfter
+    } else {
+        Dialect::State
+    };
     (1 + client % 2, Asks { filter, dialect })
 }
 
@@ -198,36 +260,71 @@ impl World {
         let mut rooms = Vec::new();
         for visibility in VISIBILITIES {
             let id = house.room("alice", "public", visibility).await;
-            let mut room = Room { id, visibility, log: Vec::new(), read: BTreeMap::new() };
+            let mut room = Room {
+                id,
+                visibility,
+                log: Vec::new(),
+                read: BTreeMap::new(),
+            };
             room.catch_up(&house);
             rooms.push(room);
         }
         let mut clients = Vec::new();
         for client in 0..CLIENTS {
             let (who, asks) = asks(client);
-            clients.push((who, house.client(NAMES[who], &format!("D{client}"), asks).await));
+            clients.push((
+                who,
+                house.client(NAMES[who], &format!("D{client}"), asks).await,
+            ));
         }
         let covered = vec![vec![0; VISIBILITIES.len()]; CLIENTS];
-        Self { house, rooms, clients, covered }
+        Self {
+            house,
+            rooms,
+            clients,
+            covered,
+        }
     }
 
     async fn go(&mut self, step: Step) {
         match step {
-            Step::Say { who, room, mention, thread } => self.say(who, room, mention, thread).await,
+            Step::Say {
+                who,
+                room,
+                mention,
+                thread,
+            } => self.say(who, room, mention, thread).await,
             Step::Name { who, room } => {
                 let name = json!({ "name": format!("{who} {}", self.rooms[room].log.len()) });
-                let _ = self.house.set(&self.rooms[room].id, NAMES[who], "m.room.name", name).await;
+                let _ = self
+                    .house
+                    .set(&self.rooms[room].id, NAMES[who], "m.room.name", name)
+                    .await;
                 self.rooms[room].catch_up(&self.house);
             }
-            Step::Change { who, target, room, to } => {
+            Step::Change {
+                who,
+                target,
+                room,
+                to,
+            } => {
                 // Alice stays: somebody has to be left to speak.
                 if target != 0 {
-                    let _ = self.house.change(&self.rooms[room].id, NAMES[who], NAMES[target], to).await;
+                    let _ = self
+                        .house
+                        .change(&self.rooms[room].id, NAMES[who], NAMES[target], to)
+                        .await;
                     self.rooms[room].catch_up(&self.house);
                 }
             }
             Step::Redact { room, back } => self.redact(room, back).await,
-            Step::Read { who, room, back, kind, scope } => self.read(who, room, back, kind, scope).await,
+            Step::Read {
+                who,
+                room,
+                back,
+                kind,
+                scope,
+            } => self.read(who, room, back, kind, scope).await,
             Step::Sync { client } => self.sync(client).await,
             Step::Restart => self.house.restart_sync().await,
         }
@@ -237,29 +334,64 @@ impl World {
         let mentions = Some(mention).filter(|mention| *mention < NAMES.len());
         let there = &mut self.rooms[room];
         // The first message of the room is the root of its only thread.
-        let root = there.log.iter().position(|event| matches!(event.what, What::Said { redacted: false, .. }));
+        let root = there.log.iter().position(|event| {
+            matches!(
+                event.what,
+                What::Said {
+                    redacted: false,
+                    ..
+                }
+            )
+        });
         let thread = root.filter(|_| thread);
         let mut content = json!({ "msgtype": "m.text", "body": "words", "m.mentions": {} });
         if let Some(mentioned) = mentions {
             content["m.mentions"] = json!({ "user_ids": [user(NAMES[mentioned])] });
         }
         if let Some(root) = thread {
-            content["m.relates_to"] = json!({ "rel_type": "m.thread", "event_id": there.log[root].id });
+            content["m.relates_to"] =
+                json!({ "rel_type": "m.thread", "event_id": there.log[root].id });
         }
-        if let Ok(sent) = self.house.send(&there.id, NAMES[who], "m.room.message", content).await {
-            let what = What::Said { mentions, thread, redacted: false };
-            there.log.push(Happened { id: sent.event_id.to_string(), sender: who, what });
+        if let Ok(sent) = self
+            .house
+            .send(&there.id, NAMES[who], "m.room.message", content)
+            .await
+        {
+            let what = What::Said {
+                mentions,
+                thread,
+                redacted: false,
+            };
+            there.log.push(Happened {
+                id: sent.event_id.to_string(),
+                sender: who,
+                what,
+            });
         }
     }
 
     async fn redact(&mut self, room: usize, back: usize) {
         let there = &mut self.rooms[room];
-        let Some(at) = there.log.len().checked_sub(back + 1) else { return };
+        let Some(at) = there.log.len().checked_sub(back + 1) else {
+            return;
+        };
         // A thread whose root is gone is another story.
-        let first = there.log.iter().position(|event| matches!(event.what, What::Said { .. }));
+        let first = there
+            .log
+            .iter()
+            .position(|event| matches!(event.what, What::Said { .. }));
         // A redacted event has forgotten its thread; that somebody spoke there is remembered or not.
         let spoke_in_thread = there.log[at].sender != 0 && there.thread_of(at).is_some();
-        if first == Some(at) || spoke_in_thread || !matches!(there.log[at].what, What::Said { redacted: false, .. }) {
+        if first == Some(at)
+            || spoke_in_thread
+            || !matches!(
+                there.log[at].what,
+                What::Said {
+                    redacted: false,
+                    ..
+                }
+            )
+        {
             return;
         }
         let event: OwnedEventId = there.log[at].id.as_str().try_into().unwrap();
@@ -267,16 +399,25 @@ impl World {
         if let What::Said { redacted, .. } = &mut there.log[at].what {
             *redacted = true;
         }
-        there.log.push(Happened { id: sent.event_id.to_string(), sender: 0, what: What::Redaction });
+        there.log.push(Happened {
+            id: sent.event_id.to_string(),
+            sender: 0,
+            what: What::Redaction,
+        });
     }
 
     async fn read(&mut self, who: usize, room: usize, back: usize, kind: Kind, scope: u8) {
         let there = &mut self.rooms[room];
-        let Some(at) = there.log.len().checked_sub(back + 1) else { return };
+        let Some(at) = there.log.len().checked_sub(back + 1) else {
+            return;
+        };
         if there.joined_at(who).is_none() {
             return;
         }
-        let root = there.log.iter().position(|event| matches!(event.what, What::Said { .. }));
+        let root = there
+            .log
+            .iter()
+            .position(|event| matches!(event.what, What::Said { .. }));
         let (thread, scope) = match (scope, root) {
             (0, _) | (2, None) => (None, None),
             (1, _) => (Some("main".to_owned()), Some(None)),
@@ -285,7 +426,10 @@ impl World {
         };
         let event: OwnedEventId = there.log[at].id.as_str().try_into().unwrap();
         let reader = user(NAMES[who]);
-        let reads = self.house.rooms.receipt(&there.id, &reader, kind, thread.as_deref(), &event);
+        let reads = self
+            .house
+            .rooms
+            .receipt(&there.id, &reader, kind, thread.as_deref(), &event);
         if reads.await.is_ok() {
             let read = there.read.entry((who, scope)).or_insert(at);
             *read = at.max(*read);
@@ -298,7 +442,15 @@ impl World {
         let before: Vec<String> = client.joined.keys().cloned().collect();
         let answer = client.sync(&self.house).await;
         for (room, covered) in self.rooms.iter().zip(&mut self.covered[at]) {
-            check_room(room, *who, client, &answer, is_first, before.contains(&room.id.to_string()), *covered);
+            check_room(
+                room,
+                *who,
+                client,
+                &answer,
+                is_first,
+                before.contains(&room.id.to_string()),
+                *covered,
+            );
             *covered = room.log.len();
         }
     }
@@ -309,13 +461,25 @@ impl World {
             self.sync(at).await;
             let (who, client) = &mut self.clients[at];
             let quiet = client.sync(&self.house).await;
-            assert!(quiet.get("rooms").is_none(), "nothing happened, and yet: {quiet}");
-            let mut fresh = self.house.client(NAMES[*who], &format!("F{at}"), client.asks.clone()).await;
+            assert!(
+                quiet.get("rooms").is_none(),
+                "nothing happened, and yet: {quiet}"
+            );
+            let mut fresh = self
+                .house
+                .client(NAMES[*who], &format!("F{at}"), client.asks.clone())
+                .await;
             fresh.sync(&self.house).await;
-            assert_eq!(fresh.joined.keys().collect::<Vec<_>>(), client.joined.keys().collect::<Vec<_>>());
+            assert_eq!(
+                fresh.joined.keys().collect::<Vec<_>>(),
+                client.joined.keys().collect::<Vec<_>>()
+            );
             for (room, belief) in &fresh.joined {
                 let known = &client.joined[room];
-                assert_eq!((belief.notifications, belief.highlights), (known.notifications, known.highlights));
+                assert_eq!(
+                    (belief.notifications, belief.highlights),
+                    (known.notifications, known.highlights)
+                );
                 if !is_lazy(client) {
                     assert_eq!(belief.state, known.state);
                 }
@@ -329,26 +493,66 @@ impl Room {
     fn catch_up(&mut self, house: &House) {
         let s = house.store.snapshot();
         let no = rooms::members::room(&s, &self.id).unwrap();
-        let events = rooms::timeline::page(&s, no, store::Pos::ZERO, None, store::Order::Forward, 100_000).unwrap();
+        let events = rooms::timeline::page(
+            &s,
+            no,
+            store::Pos::ZERO,
+            None,
+            store::Order::Forward,
+            100_000,
+        )
+        .unwrap();
         for event in events.events.iter().skip(self.log.len()) {
-            let key = (event.event_type().into_owned(), event.state_key().unwrap().into_owned());
-            let number = |id: &str| NAMES.iter().position(|name| user(name).as_str() == id).unwrap();
-            let member = event.membership().map(|membership| (number(&key.1), membership));
+            let key = (
+                event.event_type().into_owned(),
+                event.state_key().unwrap().into_owned(),
+            );
+            let number = |id: &str| {
+                NAMES
+                    .iter()
+                    .position(|name| user(name).as_str() == id)
+                    .unwrap()
+            };
+            let member = event
+                .membership()
+                .map(|membership| (number(&key.1), membership));
             let what = What::Set { key, member };
-            self.log.push(Happened { id: event.event_id().to_owned(), sender: number(&event.sender()), what });
+            self.log.push(Happened {
+                id: event.event_id().to_owned(),
+                sender: number(&event.sender()),
+                what,
+            });
         }
     }
 }
 
 /// Whether what was told of a room is exactly what may be told.
-fn check_room(room: &Room, who: usize, client: &Client, answer: &Value, is_first: bool, was_in: bool, covered: usize) {
+fn check_room(
+    room: &Room,
+    who: usize,
+    client: &Client,
+    answer: &Value,
+    is_first: bool,
+    was_in: bool,
+    covered: usize,
+) {
     let now = room.log.len();
     let id = room.id.as_str();
     let is_in = room.membership(who, now) == Some(Membership::Join);
     let (join, leave) = (&answer["rooms"]["join"][id], &answer["rooms"]["leave"][id]);
-    assert!(join.is_null() || is_in, "a room is told as joined that the user is not in");
-    assert_eq!(client.joined.contains_key(id), is_in, "which rooms the client believes to be in");
-    assert_eq!(client.invited.contains(id), room.membership(who, now) == Some(Membership::Invite));
+    assert!(
+        join.is_null() || is_in,
+        "a room is told as joined that the user is not in"
+    );
+    assert_eq!(
+        client.joined.contains_key(id),
+        is_in,
+        "which rooms the client believes to be in"
+    );
+    assert_eq!(
+        client.invited.contains(id),
+        room.membership(who, now) == Some(Membership::Invite)
+    );
     if room.membership(who, now) == Some(Membership::Invite) {
         // An invitation is all that is told of the room, even to those who were in it.
         assert!(join.is_null() && leave.is_null());
@@ -361,50 +565,95 @@ fn check_room(room: &Room, who: usize, client: &Client, answer: &Value, is_first
     // Somebody who left and came back within one answer begins anew.
     let stays = was_in && room.joined_at(who).is_some_and(|at| at < covered);
     let from = if is_in && !stays { 0 } else { covered };
-    let last_own = (0..now).rev().find(|at| room.is_own(who, *at)).map_or(0, |at| at + 1);
+    let last_own = (0..now)
+        .rev()
+        .find(|at| room.is_own(who, *at))
+        .map_or(0, |at| at + 1);
     let upto = if is_in { now } else { last_own };
-    let end_of_stay = (0..=upto).rev().find(|at| room.membership(who, *at) == Some(Membership::Join)).map_or(0, |at| at + 1);
+    let end_of_stay = (0..=upto)
+        .rev()
+        .find(|at| room.membership(who, *at) == Some(Membership::Join))
+        .map_or(0, |at| at + 1);
     let may = |at: &usize| {
         let is_within = is_in || *at < end_of_stay || room.is_own(who, *at);
         is_within && room.sees(who, *at, now)
     };
     let only_messages = !client.asks.filter["room"]["timeline"]["types"].is_null();
-    let wanted = |at: &usize| !only_messages || !matches!(room.log[*at].what, What::Set { .. } | What::Redaction);
-    let expected: Vec<String> =
-        (from..upto.max(from)).filter(may).filter(wanted).map(|at| room.log[at].id.clone()).collect();
+    let wanted = |at: &usize| {
+        !only_messages || !matches!(room.log[*at].what, What::Set { .. } | What::Redaction)
+    };
+    let expected: Vec<String> = (from..upto.max(from))
+        .filter(may)
+        .filter(wanted)
+        .map(|at| room.log[at].id.clone())
+        .collect();
     let timeline = timeline(told);
-    let limit = client.asks.filter["room"]["timeline"]["limit"].as_u64().unwrap() as usize;
+    let limit = client.asks.filter["room"]["timeline"]["limit"]
+        .as_u64()
+        .unwrap() as usize;
     let is_limited = told["timeline"]["limited"] == true;
     if is_in || end_of_stay > covered {
         let newest = &expected[expected.len().saturating_sub(limit)..];
         // A timeline that would mislead is cut short, and told as a gap.
-        let is_cut = client.asks.dialect == Dialect::State && is_limited && timeline.len() < newest.len();
+        let is_cut =
+            client.asks.dialect == Dialect::State && is_limited && timeline.len() < newest.len();
         let may_cut = is_cut && !(from..upto).all(|at| may(&at) && wanted(&at));
-        let newest = if may_cut { &newest[newest.len() - timeline.len()..] } else { newest };
-        assert_eq!(timeline, newest, "{} {is_in} {from}..{upto}", room.visibility);
-        assert!(is_limited || newest.len() == expected.len(), "a gap that is not told");
+        let newest = if may_cut {
+            &newest[newest.len() - timeline.len()..]
+        } else {
+            newest
+        };
+        assert_eq!(
+            timeline, newest,
+            "{} {is_in} {from}..{upto}",
+            room.visibility
+        );
+        assert!(
+            is_limited || newest.len() == expected.len(),
+            "a gap that is not told"
+        );
     } else {
         // An invitation taken back, a ban of somebody outside: that alone.
-        assert!(timeline.len() <= 1 && timeline.iter().all(|id| expected.contains(id)), "{told}");
+        assert!(
+            timeline.len() <= 1 && timeline.iter().all(|id| expected.contains(id)),
+            "{told}"
+        );
     }
     if told.is_null() {
         return;
     }
     if is_in || end_of_stay > covered {
-        check_state(room, who, client, told, if is_in { now } else { end_of_stay });
+        check_state(
+            room,
+            who,
+            client,
+            told,
+            if is_in { now } else { end_of_stay },
+        );
     }
     if is_in {
         let belief = &client.joined[id];
-        assert_eq!((belief.notifications, belief.highlights), room.unread(who), "unread in {told}");
+        assert_eq!(
+            (belief.notifications, belief.highlights),
+            room.unread(who),
+            "unread in {told}"
+        );
     }
     for (_, event) in entries(&told["timeline"]["events"]) {
-        assert_eq!(event["unsigned"].get("redacted_because").is_some(), event["content"].as_object().unwrap().is_empty());
+        assert_eq!(
+            event["unsigned"].get("redacted_because").is_some(),
+            event["content"].as_object().unwrap().is_empty()
+        );
     }
 }
 
 /// Whether the client believes the room's state, or as much of it as one needs who loads members lazily.
 fn check_state(room: &Room, who: usize, client: &Client, told: &Value, upto: usize) {
-    let belief = client.joined.get(room.id.as_str()).or_else(|| client.left.get(room.id.as_str())).unwrap();
+    let belief = client
+        .joined
+        .get(room.id.as_str())
+        .or_else(|| client.left.get(room.id.as_str()))
+        .unwrap();
     let mut truth = room.state(upto);
     let own = ("m.room.member".to_owned(), user(NAMES[who]).to_string());
     if let Some(event) = room.state(room.log.len()).get(&own) {
@@ -420,7 +669,11 @@ fn check_state(room: &Room, who: usize, client: &Client, told: &Value, upto: usi
             .collect();
         for sender in needed {
             let key = ("m.room.member".to_owned(), sender);
-            assert_eq!(believed.get(&key).is_some(), truth.get(&key).is_some(), "the sender of an event is known");
+            assert_eq!(
+                believed.get(&key).is_some(),
+                truth.get(&key).is_some(),
+                "the sender of an event is known"
+            );
         }
         truth.retain(|key, event| key.0 != "m.room.member" || believed.get(key) == Some(event));
         believed.retain(|key, event| key.0 != "m.room.member" || truth.get(key) == Some(event));

@@ -28,7 +28,10 @@ async fn a_message_wakes_those_in_the_room() {
     let (house, room, mut bob) = two_in_a_room().await;
     let (answer, said) = tokio::join!(bob.wait(&house), house.say(&room, "alice", "hello"));
     assert_eq!(timeline(told(&answer, &room)), [said.as_str()]);
-    assert_eq!(told(&answer, &room)["unread_notifications"]["notification_count"], 1);
+    assert_eq!(
+        told(&answer, &room)["unread_notifications"]["notification_count"],
+        1
+    );
     // The same bell, a second time.
     let (answer, said) = tokio::join!(bob.wait(&house), house.say(&room, "alice", "again"));
     assert_eq!(timeline(told(&answer, &room)), [said.as_str()]);
@@ -38,9 +41,19 @@ async fn a_message_wakes_those_in_the_room() {
 async fn typing_receipts_and_account_data_wake() {
     let (house, room, mut bob) = two_in_a_room().await;
     let no = rooms::members::room(&house.store.snapshot(), &room).unwrap();
-    let alice = house.store.snapshot().user_no(&user("alice")).unwrap().unwrap();
+    let alice = house
+        .store
+        .snapshot()
+        .user_no(&user("alice"))
+        .unwrap()
+        .unwrap();
 
-    let types = async { house.rooms.typing().set(no, alice, Some(Duration::from_secs(20))) };
+    let types = async {
+        house
+            .rooms
+            .typing()
+            .set(no, alice, Some(Duration::from_secs(20)))
+    };
     let (answer, ()) = tokio::join!(bob.wait(&house), types);
     let typing = json!([{ "content": { "user_ids": ["@alice:here"] }, "type": "m.typing" }]);
     assert_eq!(told(&answer, &room)["ephemeral"]["events"], typing);
@@ -52,18 +65,30 @@ async fn typing_receipts_and_account_data_wake() {
 
     let last = house.say(&room, "bob", "read this").await;
     bob.sync(&house).await;
-    let reads = house.rooms.receipt(&room, "@alice:here".try_into().unwrap(), Kind::Public, None, &last);
+    let reads = house.rooms.receipt(
+        &room,
+        "@alice:here".try_into().unwrap(),
+        Kind::Public,
+        None,
+        &last,
+    );
     let (answer, read) = tokio::join!(bob.wait(&house), reads);
     read.unwrap();
     let receipt = &told(&answer, &room)["ephemeral"]["events"][0];
-    assert!(receipt["content"][last.as_str()]["m.read"]["@alice:here"]["ts"].is_u64(), "{answer}");
+    assert!(
+        receipt["content"][last.as_str()]["m.read"]["@alice:here"]["ts"].is_u64(),
+        "{answer}"
+    );
 
     let content = serde_json::value::to_raw_value(&json!({ "theme": "dark" })).unwrap();
     let (bob_id, kind) = (user("bob"), "org.example.look");
     let sets = house.users.set_account_data(&bob_id, None, kind, &content);
     let (answer, set) = tokio::join!(bob.wait(&house), sets);
     set.unwrap();
-    assert_eq!(answer["account_data"]["events"], json!([{ "content": { "theme": "dark" }, "type": kind }]));
+    assert_eq!(
+        answer["account_data"]["events"],
+        json!([{ "content": { "theme": "dark" }, "type": kind }])
+    );
 }
 
 #[tokio::test]
@@ -74,14 +99,25 @@ async fn others_private_receipts_and_other_rooms_do_not_wake() {
     bob.sync(&house).await;
     let quiet = async {
         house.say(&elsewhere, "alice", "to myself").await;
-        house.rooms.receipt(&room, &user("alice"), Kind::Private, None, &last).await.unwrap();
+        house
+            .rooms
+            .receipt(&room, &user("alice"), Kind::Private, None, &last)
+            .await
+            .unwrap();
         tokio::task::yield_now().await;
     };
     let since = bob.since.clone();
-    let params = Params { timeout: Duration::from_millis(300), ..bob.params() };
+    let params = Params {
+        timeout: Duration::from_millis(300),
+        ..bob.params()
+    };
     let (answer, ()) = tokio::join!(house.ask(&bob.who, params), quiet);
     assert!(answer.get("rooms").is_none(), "{answer}");
-    assert_ne!(answer["next_batch"].as_str(), since.as_deref(), "the token moves on all the same");
+    assert_ne!(
+        answer["next_batch"].as_str(),
+        since.as_deref(),
+        "the token moves on all the same"
+    );
 }
 
 #[tokio::test]
@@ -91,8 +127,13 @@ async fn an_invitation_wakes() {
     let invites = house.change(&room, "alice", "bob", Membership::Invite);
     let (answer, invited) = tokio::join!(bob.wait(&house), invites);
     invited.unwrap();
-    let state = answer["rooms"]["invite"][room.as_str()]["invite_state"]["events"].as_array().unwrap();
-    assert!(state.iter().any(|event| event["type"] == "m.room.create"), "{answer}");
+    let state = answer["rooms"]["invite"][room.as_str()]["invite_state"]["events"]
+        .as_array()
+        .unwrap();
+    assert!(
+        state.iter().any(|event| event["type"] == "m.room.create"),
+        "{answer}"
+    );
 }
 
 #[tokio::test]
@@ -101,22 +142,47 @@ async fn nothing_is_seen_after_a_ban_during_a_long_poll() {
     for round in 0..20 {
         let bans = async {
             house.say(&room, "alice", "before").await;
-            let ban = house.change(&room, "alice", "bob", Membership::Ban).await.unwrap().event_id;
+            let ban = house
+                .change(&room, "alice", "bob", Membership::Ban)
+                .await
+                .unwrap()
+                .event_id;
             house.say(&room, "alice", "after").await;
-            house.set(&room, "alice", "m.room.name", json!({ "name": format!("secret {round}") })).await.unwrap();
+            house
+                .set(
+                    &room,
+                    "alice",
+                    "m.room.name",
+                    json!({ "name": format!("secret {round}") }),
+                )
+                .await
+                .unwrap();
             ban
         };
         let (mut answer, ban) = tokio::join!(bob.wait(&house), bans);
         if answer["rooms"].get("leave").is_none() {
-            assert_eq!(timeline(told(&answer, &room)).len(), 1, "woken by what came before the ban");
+            assert_eq!(
+                timeline(told(&answer, &room)).len(),
+                1,
+                "woken by what came before the ban"
+            );
             answer = bob.sync(&house).await;
         }
         let left = &answer["rooms"]["leave"][room.as_str()];
-        assert_eq!(timeline(left).last().map(String::as_str), Some(ban.as_str()));
-        assert!(!answer.to_string().contains("secret") && !answer.to_string().contains("after"), "{answer}");
+        assert_eq!(
+            timeline(left).last().map(String::as_str),
+            Some(ban.as_str())
+        );
+        assert!(
+            !answer.to_string().contains("secret") && !answer.to_string().contains("after"),
+            "{answer}"
+        );
         let quiet = bob.sync(&house).await;
         assert!(quiet.get("rooms").is_none(), "{quiet}");
-        house.change(&room, "alice", "bob", Membership::Leave).await.unwrap();
+        house
+            .change(&room, "alice", "bob", Membership::Leave)
+            .await
+            .unwrap();
         house.join(&room, "bob").await;
         bob.sync(&house).await;
     }
@@ -134,7 +200,13 @@ async fn closing_answers_those_who_wait() {
 #[tokio::test]
 async fn waiting_costs_little_memory() {
     let (house, _, bob) = two_in_a_room().await;
-    let waiting = house.sync.classic(&bob.who, Params { timeout: Duration::from_secs(30), ..bob.params() });
+    let waiting = house.sync.classic(
+        &bob.who,
+        Params {
+            timeout: Duration::from_secs(30),
+            ..bob.params()
+        },
+    );
     let size = std::mem::size_of_val(&waiting);
     assert!(size <= 4_096, "{size} bytes");
 }
@@ -142,7 +214,10 @@ async fn waiting_costs_little_memory() {
 #[tokio::test]
 async fn time_runs_out() {
     let (house, _, mut bob) = two_in_a_room().await;
-    let params = Params { timeout: Duration::from_millis(20), ..bob.params() };
+    let params = Params {
+        timeout: Duration::from_millis(20),
+        ..bob.params()
+    };
     let answer = house.ask(&bob.who, params).await;
     assert!(answer.get("rooms").is_none());
     bob.believe(&answer);

@@ -210,7 +210,10 @@ impl Sync {
             && memo.upto == head
             && memo.is_read_upto(&marks)
         {
-            return Ok(RoomUnread { threads: memo.by_thread(), changed: memo.changed });
+            return Ok(RoomUnread {
+                threads: memo.by_thread(),
+                changed: memo.changed,
+            });
         }
         let mut memo = match known {
             Some(memo) => Memo::clone(&memo),
@@ -229,7 +232,10 @@ impl Sync {
             marks: &marks,
         };
         counting.go_on(&mut memo, room)?;
-        let found = RoomUnread { threads: memo.by_thread(), changed: memo.changed };
+        let found = RoomUnread {
+            threads: memo.by_thread(),
+            changed: memo.changed,
+        };
         if memo.unsaved >= WORTH_SAVING {
             memo.unsaved = 0;
             unread.unsaved.add(key, memo.to_row());
