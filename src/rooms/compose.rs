@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::head::{Head, Known};
 use crate::members::Standing;
 use crate::state::now;
-use crate::state::trie::{self, Grow, Node, Nodes, Slot};
+use crate::state::trie::{self, Grow, Node, Nodes, Root, Slot};
 use crate::stored::Stored;
 use crate::summary::Summary;
 
@@ -35,6 +35,8 @@ pub(crate) struct Desk {
     /// Type and key to event, of the state that this batch sets.
     state: HashMap<(String, String), EventNo>,
     pdus: HashMap<EventNo, Pdu>,
+    /// Number to type and key, of the state that this batch names.
+    pub(crate) keys: HashMap<StateKeyNo, (String, String)>,
     nodes: HashMap<NodeNo, Node>,
     pub(crate) memberships: HashMap<UserNo, MembershipRow>,
     changed: bool,
@@ -58,6 +60,7 @@ impl Desk {
             summary_was: Summary::default(),
             state: HashMap::new(),
             pdus: HashMap::new(),
+            keys: HashMap::new(),
             nodes: HashMap::new(),
             memberships: HashMap::new(),
             changed: false,
@@ -128,11 +131,10 @@ impl Composer {
         let Some(no) = self.state_no(event_type, state_key)? else {
             return Ok(None);
         };
-        let pdu = match desk.pdus.get(&no) {
-            Some(pdu) => pdu.clone(),
-            None => Stored::get(&self.tx, no)?.pdu(&desk.head.room_id)?,
-        };
-        Ok(Some(Known { no, pdu }))
+        Ok(Some(Known {
+            no,
+            pdu: self.event(no)?,
+        }))
     }
 
     /// The number of the event that the next one will find as state.
@@ -194,22 +196,51 @@ impl Composer {
         let desk = &mut self.desk;
         desk.changed = true;
         desk.pdus.insert(known.no, known.pdu.clone());
+    }
+
+    /// Takes note that an event has become present state.
+    pub(crate) fn note_state(&mut self, known: &Known) {
         if let Some((event_type, state_key)) = known.pdu.state_pair() {
             let pair = (event_type.to_owned(), state_key.to_owned());
-            desk.state.insert(pair, known.no);
-            desk.head.note_state(known);
+            self.desk.state.insert(pair, known.no);
+            self.desk.head.note_state(known);
         }
     }
 
     /// Sets one key of the present state's tree.
     pub(crate) fn grow(&mut self, key: StateKeyNo, event: Option<EventNo>) -> Result<()> {
         let root = self.desk.head.row.root;
+        self.desk.head.row.root = self.with_changes(root, &[(key, event)])?;
+        Ok(())
+    }
+
+    /// The state that results from changing another one.
+    pub(crate) fn with_changes(
+        &mut self,
+        root: Root,
+        changes: &[(StateKeyNo, Option<EventNo>)],
+    ) -> Result<Root> {
         let mut growing = Growing {
             tx: &mut self.tx,
             nodes: &mut self.desk.nodes,
         };
-        self.desk.head.row.root = trie::apply(&mut growing, root, &[(key, event)])?;
-        Ok(())
+        trie::apply(&mut growing, root, changes)
+    }
+
+    /// The nodes of states, those of this batch among them.
+    pub(crate) fn nodes(&self) -> impl Nodes + '_ {
+        Grown {
+            tx: &self.tx,
+            nodes: &self.desk.nodes,
+        }
+    }
+
+    /// An event of this room that is stored, or that this batch appends.
+    pub(crate) fn event(&self, no: EventNo) -> Result<Pdu> {
+        match self.desk.pdus.get(&no) {
+            Some(pdu) => Ok(pdu.clone()),
+            None => Stored::get(&self.tx, no)?.pdu(&self.desk.head.room_id),
+        }
     }
 
     /// Marks the batch as worth committing though it appends no event.
@@ -298,12 +329,12 @@ pub(crate) fn user(text: &str) -> Option<OwnedUserId> {
 }
 
 /// Nodes of this batch, before those that are stored.
-struct Growing<'d> {
-    tx: &'d mut Tx,
-    nodes: &'d mut HashMap<NodeNo, Node>,
+struct Grown<'d> {
+    tx: &'d Tx,
+    nodes: &'d HashMap<NodeNo, Node>,
 }
 
-impl Nodes for Growing<'_> {
+impl Nodes for Grown<'_> {
     fn node(&self, no: NodeNo) -> Result<Node> {
         match self.nodes.get(&no) {
             Some(node) => Ok(node.clone()),
@@ -316,6 +347,31 @@ impl Nodes for Growing<'_> {
             Some(node) => Ok(node.at(nibble)),
             None => self.tx.slot(no, nibble),
         }
+    }
+}
+
+/// The same, being added to.
+struct Growing<'d> {
+    tx: &'d mut Tx,
+    nodes: &'d mut HashMap<NodeNo, Node>,
+}
+
+impl Growing<'_> {
+    fn grown(&self) -> Grown<'_> {
+        Grown {
+            tx: self.tx,
+            nodes: self.nodes,
+        }
+    }
+}
+
+impl Nodes for Growing<'_> {
+    fn node(&self, no: NodeNo) -> Result<Node> {
+        self.grown().node(no)
+    }
+
+    fn slot(&self, no: NodeNo, nibble: u8) -> Result<Option<Slot>> {
+        self.grown().slot(no, nibble)
     }
 }
 

@@ -1,6 +1,6 @@
 //! What can go wrong with rooms, in their own words. What a client is told of it is decided in `web`.
 
-use ruma::{OwnedRoomAliasId, RoomVersionId};
+use ruma::{OwnedEventId, OwnedRoomAliasId, RoomVersionId};
 
 /// Why something about a room was not done, or not told.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +62,9 @@ pub enum Error {
     /// We do not speak this room version.
     #[error("room version {0} is not supported")]
     UnsupportedVersion(RoomVersionId),
+    /// An event cannot be judged before others it builds on are known.
+    #[error("events are missing: {}", .0.iter().map(|id| id.as_str()).collect::<Vec<_>>().join(", "))]
+    Missing(Vec<OwnedEventId>),
     /// A user of another server is meant, who cannot be reached.
     #[error("{0} cannot be reached")]
     Unreachable(String),

@@ -132,6 +132,22 @@ impl Head {
         Ok(sender)
     }
 
+    /// Takes note that an event has become a tip beside those that it does not follow.
+    pub(crate) fn fork(&mut self, event: EventNo, pdu: &Pdu, follows: &[EventNo]) {
+        let tips = std::mem::take(&mut self.tips);
+        let numbers = std::mem::take(&mut self.row.tips);
+        for (no, tip) in numbers.into_iter().zip(tips) {
+            if !follows.contains(&no) {
+                self.row.tips.push(no);
+                self.tips.push(tip);
+            }
+        }
+        self.row.tips.push(event);
+        self.tips.push(pdu.clone());
+        let depths = self.tips.iter().map(Pdu::depth);
+        self.row.depth = depths.max().unwrap_or_default();
+    }
+
     /// Takes note that an event has become the only tip.
     pub(crate) fn advance(&mut self, event: EventNo, pdu: &Pdu) {
         self.row.tips = vec![event];

@@ -49,6 +49,7 @@ pub use ask::{
     Upgraded,
 };
 pub use error::{Error, Result};
+pub use intake::Taken;
 pub use membership::Membership;
 pub use peers::OwnKey;
 pub use stored::Stored;

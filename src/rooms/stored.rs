@@ -46,13 +46,8 @@ impl Stored {
 
     /// The event with this ID, if it was accepted into this room; events of other rooms do not exist here.
     pub fn find(s: &Snapshot, room: RoomNo, event_id: &EventId) -> Result<Option<Self>> {
-        let Some(no) = s.event_no(event_id)? else {
-            return Ok(None);
-        };
-        let row = s.get(tables::EVENTS, &no)?;
-        Ok(row
-            .filter(|row| row.room == room && row.refused.is_none())
-            .map(|row| Self { no, row }))
+        let found = Self::find_any(s, room, event_id)?;
+        Ok(found.filter(|event| event.row.refused.is_none()))
     }
 
     /// Its number.
@@ -284,6 +279,28 @@ impl Stored {
         }
         let Redacts { redacts } = self.content()?;
         serde_json::to_string(&redacts).ok().map(Cow::Owned)
+    }
+
+    /// The event with this ID, if it is one of this room's and known, accepted or not.
+    pub(crate) fn find_any(s: &Snapshot, room: RoomNo, event_id: &EventId) -> Result<Option<Self>> {
+        let Some(no) = s.event_no(event_id)? else {
+            return Ok(None);
+        };
+        let row = s.get(tables::EVENTS, &no)?;
+        Ok(row
+            .filter(|row| row.room == room)
+            .map(|row| Self { no, row }))
+    }
+
+    /// Why it was not accepted, if it was not, and whether it only failed softly.
+    #[must_use]
+    pub fn refusal(&self) -> Option<(bool, &str)> {
+        let refused = self.row.refused.as_ref()?;
+        Some((refused.soft, refused.reason.as_str()))
+    }
+
+    pub(crate) fn is_rejected(&self) -> bool {
+        self.refusal().is_some_and(|(soft, _)| !soft)
     }
 
     pub(crate) fn before(&self) -> Option<NodeNo> {

@@ -62,6 +62,7 @@ impl Composer {
         if room_id.is_none() {
             self.bury(ask, &new_id)?;
         }
+        self.rename(&ask.sender)?;
         self.silence(&ask.sender)?;
         self.move_aliases(old_room, new_room)?;
         self.take_listing(old_room, new_room)?;
@@ -90,6 +91,17 @@ impl Composer {
         Ok(known.pdu.event_id().to_string())
     }
 
+    /// The old room's aliases point elsewhere now, so it should not call itself by them, if the sender may say so.
+    fn rename(&mut self, sender: &UserId) -> Result<()> {
+        let named = self.content("m.room.canonical_alias")?;
+        if named.is_none_or(|named| named.is_empty()) {
+            return Ok(());
+        }
+        let nothing = Map::<String, Value>::new();
+        let draft = self.draft(sender, "m.room.canonical_alias", Some(""), &nothing, None)?;
+        self.recommend(draft)
+    }
+
     /// Leaves speaking and inviting in the old room to those who stand above the others, if the sender may say so.
     fn silence(&mut self, sender: &UserId) -> Result<()> {
         let levels = self.content("m.room.power_levels")?;
@@ -106,8 +118,12 @@ impl Composer {
         levels.insert("events_default".to_owned(), Value::from(speak));
         levels.insert("invite".to_owned(), Value::from(invite));
         let draft = self.draft(sender, "m.room.power_levels", Some(""), &levels, None)?;
+        self.recommend(draft)
+    }
+
+    /// Sends state that is only recommended: a room in which it is forbidden has been replaced all the same.
+    fn recommend(&mut self, draft: event::Draft) -> Result<()> {
         match self.send_state(draft) {
-            // Recommended only: a room that nobody may silence has been replaced all the same.
             Ok(_) | Err(Error::Forbidden(_)) => Ok(()),
             Err(error) => Err(error),
         }

@@ -342,6 +342,7 @@ impl From<rooms::Error> for Error {
             // CS "PUT /directory/room/{roomAlias}" wants this code, unlike creating a room.
             E::AliasInUse(_) => Self::new(StatusCode::CONFLICT, "M_UNKNOWN", told),
             E::UnsupportedVersion(_) => Self::bad("M_UNSUPPORTED_ROOM_VERSION", told),
+            E::Missing(_) => Self::internal(told),
             E::Unreachable(_) => Self::new(StatusCode::BAD_GATEWAY, "M_UNKNOWN", told),
             E::Busy => Self::unavailable(told),
             E::Store(error) => error.into(),

@@ -5,7 +5,7 @@ use event::Pdu;
 use ruma::UserId;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use store::rows::rooms::{EventRow, RelatesRow, SpansRow};
+use store::rows::rooms::{EventRow, RefusalRow, RelatesRow, SpansRow};
 use store::{Change, EventNo, NodeNo, Pos, RoomNo, StateKeyNo, Tx, UserNo, tables};
 
 use crate::ask::Txn;
@@ -13,7 +13,8 @@ use crate::compose::Composer;
 use crate::error::{Error, Result};
 use crate::head::Known;
 use crate::intake::relate::Relation;
-use crate::state::now;
+use crate::state::{now, trie};
+use crate::summary::Summary;
 
 /// What is known about an event when it is written.
 pub(crate) struct Entry<'a> {
@@ -30,6 +31,16 @@ pub(crate) struct Entry<'a> {
     pub(crate) member: Option<UserNo>,
     pub(crate) relates: Option<RelatesRow>,
     pub(crate) txn: Option<&'a Txn>,
+}
+
+/// Where an event stands in the graph.
+pub(crate) struct Place {
+    /// The events it follows.
+    pub(crate) follows: Vec<EventNo>,
+    /// The state before it.
+    pub(crate) before: Option<NodeNo>,
+    /// Whether it follows all tips, so that the state before it is the present one.
+    pub(crate) is_newest: bool,
 }
 
 impl Entry<'_> {
@@ -58,51 +69,75 @@ impl Entry<'_> {
             );
             tx.put(tables::TXNS, &key, &no)?;
         }
-        let row = EventRow {
+        let row = self.row(Some(pos), None)?;
+        tx.put(tables::EVENTS, &no, &row)?;
+        Ok((no, pos))
+    }
+
+    /// Writes an event that was not accepted: it is known, with the reason, but has no place in timeline or log.
+    pub(crate) fn write_refused(self, tx: &mut Tx, refused: RefusalRow) -> Result<EventNo> {
+        let no = tx.intern_event(self.pdu.event_id())?;
+        for earlier in self.follows {
+            tx.put(tables::EDGES, &(*earlier, no), &())?;
+        }
+        let row = self.row(None, Some(refused))?;
+        tx.put(tables::EVENTS, &no, &row)?;
+        Ok(no)
+    }
+
+    fn row(self, pos: Option<Pos>, refused: Option<RefusalRow>) -> Result<EventRow> {
+        Ok(EventRow {
             id: self.pdu.event_id().to_string(),
             room: self.room,
             sender: self.sender,
-            pos: Some(pos),
+            pos,
             before: self.before,
             state_key: self.state_key,
             replaces: self.replaces,
-            ts,
+            ts: self.pdu.origin_server_ts(),
             depth: self.pdu.depth(),
-            refused: None,
+            refused,
             spans: spans(self.pdu.json())?,
             json: self.pdu.json().to_owned(),
             redacted_by: None,
             device: self.txn.map(|txn| txn.device.clone()),
             txn: self.txn.map(|txn| txn.id.clone()),
             relates: self.relates,
-        };
-        tx.put(tables::EVENTS, &no, &row)?;
-        Ok((no, pos))
+        })
     }
 }
 
 impl Composer {
-    /// Appends an event that has been judged.
+    /// Appends an event of ours, which follows all tips and has been judged.
     pub(crate) fn append(&mut self, pdu: Pdu, txn: Option<&Txn>) -> Result<Known> {
+        let place = Place {
+            follows: self.desk.head.row.tips.clone(),
+            before: self.desk.head.row.root,
+            is_newest: true,
+        };
+        self.append_at(pdu, &place, txn)
+    }
+
+    /// Appends an event at its place.
+    pub(crate) fn append_at(
+        &mut self,
+        pdu: Pdu,
+        place: &Place,
+        txn: Option<&Txn>,
+    ) -> Result<Known> {
         let sender = self.tx.intern_user(pdu.sender())?;
         let relation = self.relation(&pdu)?;
-        let (mut state_key, mut replaces, mut member) = (None, None, None);
-        if let Some((event_type, key)) = pdu.state_pair() {
-            replaces = self.state_no(event_type, key)?;
-            state_key = Some(self.tx.intern_state_key(event_type, key)?);
-            if event_type == "m.room.member"
-                && let Ok(user) = <&UserId>::try_from(key)
-            {
-                member = Some(self.tx.intern_user(user)?);
-            }
-        }
-        let head = &self.desk.head;
+        let (state_key, member) = self.name_state(&pdu)?;
+        let replaces = match state_key {
+            Some(key) => trie::get(&self.nodes(), place.before, key)?,
+            None => None,
+        };
         let entry = Entry {
-            room: head.room,
+            room: self.desk.head.room,
             pdu: &pdu,
             sender,
-            follows: &head.row.tips,
-            before: head.row.root,
+            follows: &place.follows,
+            before: place.before,
             state_key,
             replaces,
             member,
@@ -112,8 +147,14 @@ impl Composer {
         let (no, pos) = entry.write(&mut self.tx)?;
         let known = Known { no, pdu };
         self.note(&known);
-        if let Some(key) = state_key {
-            self.set_state(key, &known, sender, member, pos)?;
+        if place.is_newest {
+            if let Some(key) = state_key {
+                self.grow(key, Some(known.no))?;
+                self.set_state(key, &known, pos)?;
+            }
+            self.desk.head.advance(known.no, &known.pdu);
+        } else {
+            self.fork(place, &known, state_key, pos)?;
         }
         if let Some(relation) = relation {
             self.relate(&relation, &known, sender, pos)?;
@@ -121,34 +162,64 @@ impl Composer {
         if known.pdu.event_type() == "m.room.redaction" {
             self.redacted(&known)?;
         }
-        self.desk.head.advance(no, &known.pdu);
         Ok(known)
     }
 
-    /// Makes an event the present state of its key.
-    fn set_state(
-        &mut self,
-        key: StateKeyNo,
-        known: &Known,
-        sender: UserNo,
-        member: Option<UserNo>,
-        pos: Pos,
-    ) -> Result<()> {
+    /// The number of the state that an event sets, and whose membership it is.
+    pub(crate) fn name_state(&mut self, pdu: &Pdu) -> Result<(Option<StateKeyNo>, Option<UserNo>)> {
+        let Some((event_type, key)) = pdu.state_pair() else {
+            return Ok((None, None));
+        };
+        let number = self.tx.intern_state_key(event_type, key)?;
+        let pair = (event_type.to_owned(), key.to_owned());
+        self.desk.keys.insert(number, pair);
+        let member = match member_of(pdu) {
+            Some(user) => Some(self.tx.intern_user(user)?),
+            None => None,
+        };
+        Ok((Some(number), member))
+    }
+
+    /// Brings everything that tells of the present state in step with an event having become part of it.
+    pub(crate) fn set_state(&mut self, key: StateKeyNo, known: &Known, pos: Pos) -> Result<()> {
         let place = (self.desk.head.room, now::shelf(known.pdu.event_type()), key);
         self.tx.put(tables::STATE_NOW, &place, &known.no)?;
-        self.grow(key, Some(known.no))?;
-        match member {
-            Some(member) => self.set_membership(member, known, sender, pos),
+        self.note_state(known);
+        match member_of(&known.pdu) {
+            Some(member) => {
+                let member = self.tx.intern_user(member)?;
+                let sender = self.tx.intern_user(known.pdu.sender())?;
+                self.set_membership(member, known, sender, pos)
+            }
             None => {
-                summarise(&mut self.desk.head.summary, &known.pdu);
+                self.summarise(&known.pdu);
                 Ok(())
             }
         }
     }
 }
 
-/// Keeps what lists of rooms show in step with a state event.
-pub(crate) fn summarise(summary: &mut crate::summary::Summary, pdu: &Pdu) {
+/// Whose membership an event sets.
+pub(crate) fn member_of(pdu: &Pdu) -> Option<&UserId> {
+    let (event_type, key) = pdu.state_pair()?;
+    if event_type == "m.room.member" {
+        key.try_into().ok()
+    } else {
+        None
+    }
+}
+
+impl Composer {
+    /// Keeps what lists of rooms show in step with a state event.
+    pub(crate) fn summarise(&mut self, pdu: &Pdu) {
+        if let Some((event_type, "")) = pdu.state_pair() {
+            summarise(&mut self.desk.head.summary, event_type, pdu.content_str());
+        }
+    }
+}
+
+/// What lists of rooms show, once the state of this type has this content.
+pub(crate) fn summarise(summary: &mut Summary, event_type: &str, content: &str) {
     #[derive(Default, Deserialize)]
     #[serde(default)]
     struct Content<'a> {
@@ -175,10 +246,7 @@ pub(crate) fn summarise(summary: &mut crate::summary::Summary, pdu: &Pdu) {
         #[serde(borrow)]
         replacement_room: Option<&'a RawValue>,
     }
-    let Some((event_type, "")) = pdu.state_pair() else {
-        return;
-    };
-    let content: Content<'_> = serde_json::from_str(pdu.content_str()).unwrap_or_default();
+    let content: Content<'_> = serde_json::from_str(content).unwrap_or_default();
     // Whatever is not a text, or an empty one, is as if it were not there.
     let text = |raw: Option<&RawValue>| {
         raw.and_then(|raw| serde_json::from_str::<String>(raw.get()).ok())

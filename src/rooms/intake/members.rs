@@ -2,6 +2,7 @@
 //! somebody who is not in the room may know of it.
 
 use event::Pdu;
+use ruma::UserId;
 use serde_json::Value;
 use store::rows::rooms::{MemberRow, MembershipRow};
 use store::{Json, Pos, UserNo, tables};
@@ -87,6 +88,24 @@ impl Composer {
         if !remote {
             self.set_stripped(user, was, new, &known.pdu)?;
         }
+        Ok(())
+    }
+
+    /// Forgets a membership that is not part of the state any more.
+    pub(crate) fn unset_membership(&mut self, user: &UserId) -> Result<()> {
+        let Some(no) = self.tx.user_no(user)? else {
+            return Ok(());
+        };
+        let Some(row) = self.membership(no)? else {
+            return Ok(());
+        };
+        let (room, remote) = (self.desk.head.room, !self.rooms.is_ours(user));
+        let was = Membership::of_code(row.membership);
+        self.tx
+            .delete(tables::MEMBERS, &(room, was.code(), remote, no));
+        self.tx.delete(tables::MEMBERSHIPS, &(no, room));
+        self.tx.delete(tables::STRIPPED, &(no, room));
+        self.count(Some(was), -1, remote);
         Ok(())
     }
 

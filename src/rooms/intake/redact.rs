@@ -7,7 +7,7 @@ use ruma::UserId;
 use store::rows::rooms::{MemberRow, MembershipRow};
 use store::{Change, EventNo, UserNo, tables};
 
-use super::append::{spans, summarise};
+use super::append::spans;
 use super::members::Said;
 use crate::compose::Composer;
 use crate::error::Result;
@@ -73,7 +73,7 @@ impl Composer {
             .state_key()
             .and_then(|key| <&UserId>::try_from(key).ok());
         let (true, Some(member)) = (pdu.event_type() == "m.room.member", member) else {
-            summarise(&mut self.desk.head.summary, pdu);
+            self.summarise(pdu);
             return Ok(());
         };
         let Some(user) = self.tx.user_no(member)? else {

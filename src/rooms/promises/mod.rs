@@ -3,6 +3,7 @@
 #![expect(clippy::too_many_lines, reason = "a story is told in one piece")]
 
 mod figures;
+mod forking;
 mod house;
 mod making;
 mod meeting;

@@ -39,8 +39,16 @@ impl At {
     pub fn after(event: &Stored) -> Self {
         Self {
             root: event.before(),
-            plus: event.state_key_no().map(|key| (key, event.no())),
+            // A rejected event never sets anything; one that failed softly does, for those that follow it.
+            plus: event
+                .state_key_no()
+                .filter(|_| !event.is_rejected())
+                .map(|key| (key, event.no())),
         }
+    }
+
+    pub(crate) fn parts(&self) -> (Root, Option<(StateKeyNo, EventNo)>) {
+        (self.root, self.plus)
     }
 
     /// The present state.
