@@ -32,7 +32,8 @@ impl Rocks {
     pub(crate) fn open(options: &Options, tables: &[Spec]) -> Result<Self, EngineError> {
         let path = options.path.clone();
         make_folder(&path)?;
-        let cache = Cache::new_hyper_clock_cache(options.cache_bytes, 0);
+        // The other kind of cache, hyper-clock, was measured to forget hot blocks while it was far from full.
+        let cache = Cache::new_lru_cache(options.cache_bytes);
         let families = descriptors(options, tables, &cache)?;
         let db = DB::open_cf_descriptors(&tune::database(options), &path, families);
         let db = db.map_err(|error| open_failure(error, &path))?;

@@ -5,7 +5,7 @@ use std::ops::Deref;
 
 use bytes::Bytes;
 
-use crate::codec::{Hole, short, take_short};
+use crate::codec::{Hole, Key, KeyBuf, KeyOf, decode_all, short, take_short};
 use crate::error::Malformed;
 use crate::log::Pos;
 
@@ -140,6 +140,31 @@ impl Row for Bytes {
         Ok(Self::copy_from_slice(bytes))
     }
 }
+
+macro_rules! tuple_rows {
+    ($($V:ident $R:ident),+) => {
+        /// Small rows of fixed parts, as bytes like keys. A row that may grow is a map instead.
+        impl<$($V,)+ $($R: KeyOf<$V>),+> RowOf<($($V,)+)> for ($($R,)+) {
+            fn encode(&self, out: &mut RowBuf) -> Result<(), Malformed> {
+                let key = KeyBuf::of::<($($V,)+), _>(self);
+                let start = out.bytes.len();
+                let moved = key.holes().iter().map(|hole| Hole { at: hole.at + start, slot: hole.slot });
+                out.holes.extend(moved);
+                out.push(key.as_bytes());
+                Ok(())
+            }
+        }
+
+        impl<$($V: Key),+> Row for ($($V,)+) {
+            fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+                decode_all(bytes)
+            }
+        }
+    };
+}
+
+tuple_rows!(A RA, B RB);
+tuple_rows!(A RA, B RB, C RC);
 
 /// JSON text, kept exactly as it was given. It is not checked again when it is read.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,6 +2,8 @@
 
 mod crash;
 mod damage;
+mod figures;
+mod full;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -67,7 +69,7 @@ pub(super) fn copy_files(from: &Path, to: &Path) {
     }
 }
 
-fn files(folder: &Path) -> BTreeMap<OsString, u64> {
+pub(super) fn files(folder: &Path) -> BTreeMap<OsString, u64> {
     let files = std::fs::read_dir(folder).unwrap().flatten();
     files
         .filter_map(|file| Some((file.file_name(), file.metadata().ok()?.len())))

@@ -48,6 +48,7 @@ proptest! {
         check(&raw);
         check(&());
         check(&[1_u8, 2, 3]);
+        check(&(RoomNo::new(number), Pos::new(number)));
     }
 
     #[test]
