@@ -3,6 +3,11 @@
 //! The promise: with sixty-four writers, commits that wait for the disk reach at least 80 % of the rate of those that
 //! do not, because they share the syncs.
 
+#![expect(
+    clippy::expect_used,
+    reason = "a benchmark that cannot run has nothing better to do than say why"
+)]
+
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};

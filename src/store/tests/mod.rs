@@ -3,6 +3,7 @@
 mod committer;
 mod keys;
 mod migration;
+mod schema;
 mod values;
 
 use std::sync::Arc;
