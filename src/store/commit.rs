@@ -13,7 +13,7 @@ use crate::engine::{EngineError, View};
 use crate::error::Error;
 use crate::log::Pos;
 use crate::numbers::Used;
-use crate::shared::{Health, Next, Published, Shared, Waiting};
+use crate::shared::{Company, Health, Next, Published, Shared, Waiting};
 use crate::tables;
 
 /// Where the counters stand in `META`.
@@ -22,6 +22,11 @@ pub(crate) const COUNTERS: &str = "counters";
 const RELAXED: Duration = Duration::from_secs(1);
 /// How often a full disk is tried again.
 const RETRY: Duration = Duration::from_secs(5);
+/// Which part of a sync is worth waiting for company. Writers who are answered together come back a little later, one
+/// by one; setting out with the first of them would make the others wait for two syncs instead of one.
+const LINGER: u32 = 4;
+/// However slow the disk is.
+const LINGER_LIMIT: Duration = Duration::from_millis(2);
 
 /// The committer's own state.
 pub(crate) struct Committer {
@@ -31,6 +36,7 @@ pub(crate) struct Committer {
     unsynced: Option<Instant>,
     /// When a full disk was last tried.
     tried: Instant,
+    company: Company,
 }
 
 impl Committer {
@@ -40,13 +46,14 @@ impl Committer {
             used,
             unsynced: None,
             tried: disk_clock(),
+            company: Company::default(),
         }
     }
 
     /// Works until the store is closed and its queue is empty.
     pub(crate) fn run(mut self) {
         loop {
-            match self.shared.next_group(self.patience()) {
+            match self.shared.next_group(self.patience(), &self.company) {
                 Next::Group(group) => self.commit(group),
                 Next::Nothing => self.catch_up(),
                 Next::Closed => break,
@@ -102,11 +109,21 @@ impl Committer {
             .map(|waiting| &waiting.batch)
             .chain([&counters])
             .collect();
+        let started = disk_clock();
         let written = self.shared.engine.commit(&batches, durable);
+        let took = if durable {
+            started.elapsed()
+        } else {
+            Duration::ZERO
+        };
         let view = written.and_then(|()| self.shared.engine.snapshot());
         let view = view.map_err(|error| self.fail(&error))?;
         self.note_sync(durable);
         self.shared.count_group(admitted.batches.len());
+        self.company = Company {
+            batches: admitted.batches.len() + self.shared.waiting(),
+            linger: (took / LINGER).min(LINGER_LIMIT),
+        };
         Ok(view)
     }
 

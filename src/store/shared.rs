@@ -60,6 +60,8 @@ struct Queue {
     waiting: VecDeque<Waiting>,
     bytes: usize,
     closed: bool,
+    /// How many batches the committer waits for before it wants to be woken.
+    wanted: usize,
 }
 
 /// A batch in the queue.
@@ -74,6 +76,15 @@ impl Waiting {
     pub(crate) fn answer(self, answer: Result<Pos, Error>) {
         let _ = self.answer.send(answer);
     }
+}
+
+/// Who is likely to come back at once: batches that were under way together a moment ago.
+#[derive(Default)]
+pub(crate) struct Company {
+    /// How many there were.
+    pub(crate) batches: usize,
+    /// How long they are worth waiting for.
+    pub(crate) linger: Duration,
 }
 
 /// What the committer finds in the queue.
@@ -153,8 +164,11 @@ impl Shared {
             durable,
             answer,
         });
+        let enough = queue.waiting.len() >= queue.wanted;
         drop(queue);
-        self.filled.notify_one();
+        if enough {
+            self.filled.notify_one();
+        }
         Commit {
             answered: Ok(answered),
         }
@@ -166,20 +180,12 @@ impl Shared {
         self.filled.notify_one();
     }
 
-    /// Waits for batches, as long as `patience` says.
-    pub(crate) fn next_group(&self, patience: Option<Duration>) -> Next {
-        let queue = self.queue();
-        let idle = |queue: &mut Queue| queue.waiting.is_empty() && !queue.closed;
-        let mut queue = match patience {
-            None => self
-                .filled
-                .wait_while(queue, idle)
-                .unwrap_or_else(PoisonError::into_inner),
-            Some(patience) => {
-                let waited = self.filled.wait_timeout_while(queue, patience, idle);
-                waited.unwrap_or_else(PoisonError::into_inner).0
-            }
-        };
+    /// Waits for batches, as long as `patience` says; once there is one, lingers for those that `company` expects.
+    pub(crate) fn next_group(&self, patience: Option<Duration>, company: &Company) -> Next {
+        let mut queue = self.wait(self.queue(), patience, 1);
+        if !queue.waiting.is_empty() && !company.linger.is_zero() {
+            queue = self.wait(queue, Some(company.linger), company.batches);
+        }
         if !queue.waiting.is_empty() {
             Next::Group(queue.take_group())
         } else if queue.closed {
@@ -187,6 +193,31 @@ impl Shared {
         } else {
             Next::Nothing
         }
+    }
+
+    fn wait<'q>(
+        &self,
+        mut queue: MutexGuard<'q, Queue>,
+        patience: Option<Duration>,
+        wanted: usize,
+    ) -> MutexGuard<'q, Queue> {
+        queue.wanted = wanted;
+        let lacking = |queue: &mut Queue| queue.waiting.len() < wanted && !queue.closed;
+        match patience {
+            None => self
+                .filled
+                .wait_while(queue, lacking)
+                .unwrap_or_else(PoisonError::into_inner),
+            Some(patience) => {
+                let waited = self.filled.wait_timeout_while(queue, patience, lacking);
+                waited.unwrap_or_else(PoisonError::into_inner).0
+            }
+        }
+    }
+
+    /// How many batches wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.queue().waiting.len()
     }
 
     /// Shows a new state to everybody.

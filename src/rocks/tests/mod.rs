@@ -4,6 +4,7 @@ mod crash;
 mod damage;
 mod figures;
 mod full;
+mod sharing;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
