@@ -25,6 +25,13 @@ impl Site for App {
     }
 }
 
+/// So that lists of endpoints of other crates can be served by the same door.
+impl AsRef<House> for App {
+    fn as_ref(&self) -> &House {
+        &self.house
+    }
+}
+
 impl App {
     /// Reads one moment of the store, on the blocking pool.
     pub(crate) async fn read<T: Send + 'static>(
