@@ -10,6 +10,10 @@ use crate::state::At;
 use crate::*;
 
 /// An event as a server that has seen only `prev` would write it. All servers of these tests have the same key.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "contents are written where they are used"
+)]
 fn elsewhere(
     house: &House,
     room: &OwnedRoomId,
@@ -42,6 +46,7 @@ fn elsewhere(
     )
 }
 
+#[expect(clippy::too_many_arguments, reason = "an event has as many parts")]
 fn seal(
     rules: &'static Rules,
     room: &OwnedRoomId,
@@ -269,7 +274,7 @@ async fn the_rejected_never_count() {
     let by_it = seal(
         rules,
         &room,
-        &[usurp.clone()],
+        std::slice::from_ref(&usurp),
         &[usurp.clone(), member],
         usurp.depth() + 1,
         ("@carol:here", "m.room.topic", Some("")),
@@ -318,7 +323,7 @@ async fn what_builds_on_the_unknown_waits() {
     let two = seal(
         rules,
         &room,
-        &[one.clone()],
+        std::slice::from_ref(&one),
         &auth,
         one.depth() + 1,
         ("@bob:here", "m.room.message", None),
