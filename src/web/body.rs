@@ -50,7 +50,13 @@ where
 
     fn take(incoming: &mut Incoming, _: &A) -> Result<Self, Error> {
         let args = incoming.args();
-        let mut request = http::Request::new(&*incoming.body);
+        // Some clients send nothing where there is nothing to say. Most of ruma's requests take that for an object; all are to.
+        let body: &[u8] = if incoming.body.is_empty() {
+            b"{}"
+        } else {
+            &incoming.body
+        };
+        let mut request = http::Request::new(body);
         *request.method_mut() = incoming.parts.method.clone();
         *request.uri_mut() = incoming.parts.uri.clone();
         *request.headers_mut() = incoming.parts.headers.clone();
