@@ -27,5 +27,8 @@ mod thirdparty;
 mod user_data;
 mod voip;
 
+#[cfg(test)]
+mod tests;
+
 pub use app::App;
 pub use routes::routes;
