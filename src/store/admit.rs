@@ -14,25 +14,28 @@ use crate::shared::Waiting;
 use crate::table::TableId;
 use crate::tables;
 
-/// Batches that will be written together, each with its last position.
+/// Batches that will be written together, each with its last position; and those that will not be written.
 pub(crate) struct Admitted {
     pub(crate) batches: Vec<(Waiting, Pos)>,
+    /// To be answered once the others are published: whoever decides anew has to see what was in the way.
+    pub(crate) refused: Vec<(Waiting, Error)>,
     pub(crate) used: Used,
 }
 
-/// Takes the batches whose assertions hold; the others are answered at once.
+/// Takes the batches whose assertions hold.
 pub(crate) fn admit(group: Vec<Waiting>, view: &dyn View, used: Used) -> Admitted {
     let several = group.len() > 1;
     let mut touched = Touched::default();
     let mut admitted = Admitted {
         batches: Vec::with_capacity(group.len()),
+        refused: Vec::new(),
         used,
     };
     for mut waiting in group {
         let judged = judge(view, &waiting.batch, &admitted.batches, &touched);
         let first = Pos::new(admitted.used.head).next();
         if let Err(error) = judged.and_then(|()| number(&mut waiting.batch, first)) {
-            waiting.answer(Err(error));
+            admitted.refused.push((waiting, error));
             continue;
         }
         if several {

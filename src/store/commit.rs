@@ -84,19 +84,22 @@ impl Committer {
             return answer_all(group, &error);
         }
         let newest = self.shared.published();
-        let admitted = admit(group, &*newest.view, self.used);
-        if admitted.batches.is_empty() {
-            return;
-        }
-        match self.write(&admitted) {
-            Ok(view) => {
-                self.used = admitted.used;
-                self.publish(admitted, view);
+        let mut admitted = admit(group, &*newest.view, self.used);
+        let refused = std::mem::take(&mut admitted.refused);
+        if !admitted.batches.is_empty() {
+            match self.write(&admitted) {
+                Ok(view) => {
+                    self.used = admitted.used;
+                    self.publish(admitted, view);
+                }
+                Err(error) => answer_all(
+                    admitted.batches.into_iter().map(|(waiting, _)| waiting),
+                    &error,
+                ),
             }
-            Err(error) => answer_all(
-                admitted.batches.into_iter().map(|(waiting, _)| waiting),
-                &error,
-            ),
+        }
+        for (waiting, error) in refused {
+            waiting.answer(Err(error));
         }
     }
 

@@ -82,6 +82,27 @@ async fn a_conflict_is_decided_anew() {
     assert_eq!(attempts.load(Ordering::SeqCst), 2);
 }
 
+/// Many times, because whether the two meet in one group is up to the threads.
+#[test]
+fn whoever_is_refused_sees_what_was_in_the_way() {
+    let store = Store::memory();
+    for turn in 0..300 {
+        let (mut first, mut second) = (store.tx(), store.tx());
+        for tx in [&mut first, &mut second] {
+            tx.expect(ROWS, &turn, None).unwrap();
+            tx.put(ROWS, &turn, &1).unwrap();
+        }
+        let (first, second) = (store.submit(first), store.submit(second));
+        assert!(second.wait().unwrap_err().is_conflict());
+        assert_eq!(
+            store.snapshot().get(ROWS, &turn).unwrap(),
+            Some(1),
+            "turn {turn}"
+        );
+        first.wait().unwrap();
+    }
+}
+
 #[tokio::test]
 async fn an_endless_conflict_is_reported() {
     let store = Store::memory();
