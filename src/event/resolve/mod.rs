@@ -8,7 +8,10 @@
 //! - The create event counts as a power event, and power levels and join rules do so under the empty state key only.
 //! - A power event is followed down its auth chain through events of the full conflicted set only.
 //! - A rejected event is not used to judge others, not even when it stands in the state; its auth event of the same key is used then.
-//! - Version 1: if every candidate of a key is denied, the one with the least depth stays. Conflicts of one pass do not see each other's outcome.
+//! - Version 1: rejected events are no candidates. If every candidate of a key is denied, the one with the least depth stays. Conflicts of one pass do
+//!   not see each other's outcome.
+//!
+//! One server (Synapse, by its own note) never admits a rejected event in version 2 either; the text says they are handled as usual, and so they are here.
 
 pub mod chain;
 mod desk;

@@ -55,12 +55,13 @@ fn pass_of(event_type: &str, state_key: &str) -> usize {
     }
 }
 
-/// Puts the events of a key in order; those we do not have are left out.
+/// Puts the events of a key in order; those we do not have, and rejected ones, are left out.
 fn candidates<S: Source>(desk: &mut Desk<'_, S>, ids: &[S::Id]) -> Result<Vec<Slot>, S::Error> {
     let mut candidates = Vec::with_capacity(ids.len());
     for id in ids {
         let event = desk.slot(*id);
-        candidates.extend(desk.event(event)?.map(|known| (order(&known.pdu), event)));
+        let known = desk.event(event)?.filter(|known| !known.rejected);
+        candidates.extend(known.map(|known| (order(&known.pdu), event)));
     }
     candidates.sort_unstable();
     Ok(candidates.into_iter().map(|(_, event)| event).collect())

@@ -26,6 +26,11 @@ pub fn resolve(dag: &Dag) -> StateMap {
         .map(|(pair, ids)| (pair.clone(), ids[0].clone()))
         .collect();
     candidates.retain(|_, ids| ids.len() > 1);
+    // A rejected event is no candidate; that leaves nothing of some keys.
+    for ids in candidates.values_mut() {
+        ids.retain(|id| !dag.find(id).unwrap().rejected);
+    }
+    candidates.retain(|_, ids| !ids.is_empty());
 
     for event_type in ["m.room.power_levels", "m.room.join_rules", "m.room.member"] {
         let of_type = |pair: &Pair| {
