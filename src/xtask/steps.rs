@@ -21,8 +21,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
 pub(crate) fn test() -> Result<(), String> {
     packages::for_building()?;
     packages::for_testing()?;
-    workspace_tests()?;
-    clients::converse(&build_server()?, &[])
+    clients::converse(&workspace_tests()?, &[])
 }
 
 /// Only the conversations of real clients.
@@ -52,15 +51,17 @@ pub(crate) fn ci() -> Result<(), String> {
     ]);
     lints.env("CARGO_TERM_PROGRESS_WHEN", "never");
     perform("lint, with warnings denied", lints)?;
-    workspace_tests()?;
-    clients::converse(&build_server()?, &[])
+    clients::converse(&workspace_tests()?, &[])
 }
 
-fn workspace_tests() -> Result<(), String> {
+/// Runs them, and gives the server that was built for them: building it by itself would choose other features of its dependencies, and
+/// compile them once more.
+fn workspace_tests() -> Result<PathBuf, String> {
     perform(
         "run the workspace's tests",
         cargo(&["test", "--locked", "--release", "--workspace"]),
-    )
+    )?;
+    Ok(binary())
 }
 
 fn build_server() -> Result<PathBuf, String> {
@@ -68,9 +69,13 @@ fn build_server() -> Result<PathBuf, String> {
         "build the server",
         cargo(&["build", "--locked", "--release", "--package", "myelin"]),
     )?;
+    Ok(binary())
+}
+
+fn binary() -> PathBuf {
     let target =
         std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    Ok(target.join("release/myelin"))
+    target.join("release/myelin")
 }
 
 /// The checkout's top directory.
