@@ -1,2 +1,170 @@
-//! The Myelin homeserver.
-fn main() {}
+//! The Myelin homeserver: reads the command line and the configuration, puts the server together, and runs it until it is asked to stop.
+
+mod wire;
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use actions::House;
+use admin::cli::UserCommand;
+use base::config::{Config, environment, locate};
+use base::{OsRandom, SystemClock};
+use clap::{Parser, Subcommand};
+use rustix::fs::Mode;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, umask};
+use sd_notify::NotifyState;
+use tracing::{info, warn};
+use web::Listeners;
+
+use crate::wire::{Failure, Wired, own_key, wire};
+
+/// RocksDB's memory comes from here as well, which keeps it in one piece over months.
+#[global_allocator]
+static MEMORY: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+/// How long what is under way may take when the server is asked to stop.
+const FAREWELL: Duration = Duration::from_secs(10);
+
+/// A Matrix homeserver. Without a command, it runs.
+#[derive(Parser)]
+#[command(version, max_term_width = 120)]
+struct Line {
+    /// The configuration file; without it, $MYELIN_CONFIG or ./myelin.toml, if there is one.
+    #[arg(long, short, global = true)]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Make, list and change accounts, whether or not the server runs.
+    #[command(subcommand)]
+    User(UserCommand),
+    /// Say what is wrong with the configuration, if anything is.
+    CheckConfig,
+}
+
+fn main() -> ExitCode {
+    let line = Line::parse();
+    match begin(line) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            let _ = writeln!(std::io::stderr(), "{failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn begin(line: Line) -> Result<(), Failure> {
+    let config = Config::load(locate(line.config).as_deref(), &environment())?;
+    // Nothing that the server writes is for others to read.
+    umask(Mode::RWXG | Mode::RWXO);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    match line.command {
+        None => runtime.block_on(serve(config)),
+        Some(Command::User(command)) => runtime.block_on(administrate(config, command)),
+        Some(Command::CheckConfig) => {
+            Ok(writeln!(std::io::stdout(), "The configuration is fine.")?)
+        }
+    }
+}
+
+async fn serve(config: Config) -> Result<(), Failure> {
+    base::log::init(&config.log)?;
+    raise_file_limit();
+    let listeners = Listeners::bind(&config.listen, &config.tls).await?;
+    let wired = open(&config)?;
+    wired.start();
+    let addresses = listeners.addresses();
+    let routes = client_api::routes().and(admin::register::routes());
+    listeners.serve(&routes.into_router(wired.app.clone()), &wired.supervisor);
+    let socket = Listeners::private(&admin::socket::path(&config.storage.path))?;
+    socket.serve(
+        &admin::socket::router(wired.house.clone()),
+        &wired.supervisor,
+    );
+    introduce(&config, &addresses);
+    tell_system(NotifyState::Ready);
+    web::asked_to_stop().await?;
+    info!("stopping");
+    tell_system(NotifyState::Stopping);
+    if !wired.supervisor.shutdown(FAREWELL).await {
+        warn!("not everything ended in time");
+    }
+    wired.store.stop();
+    Ok(())
+}
+
+/// An account command asks the running server, or opens the database itself when there is none.
+async fn administrate(config: Config, command: UserCommand) -> Result<(), Failure> {
+    let open = async || {
+        open(&config)
+            .map(|wired| wired.house)
+            .map_err(|failure| failure.to_string())
+    };
+    let out = &mut std::io::stdout();
+    Ok(admin::cli::run(command, &config.storage.path, &OsRandom, open, out).await?)
+}
+
+/// The server over the database in the data directory, which is made if there is none.
+fn open(config: &Config) -> Result<Wired, Failure> {
+    let (directory, random) = (&config.storage.path, OsRandom::shared());
+    let key = own_key(directory, config, &random)?;
+    let cache_bytes = config.storage.cache.in_memory();
+    let engine = rocks::open(&rocks::Options {
+        cache_bytes,
+        ..rocks::Options::at(directory.join("database"))
+    })?;
+    wire(config, key, engine, SystemClock::shared(), random)
+}
+
+fn introduce(config: &Config, addresses: &[std::net::SocketAddr]) {
+    let hint = if config.server_name == "localhost" {
+        " (for a real name, set server_name = \"example.org\" in myelin.toml)"
+    } else {
+        ""
+    };
+    info!(
+        "Myelin {} serves {}{hint}",
+        env!("CARGO_PKG_VERSION"),
+        config.server_name
+    );
+    let mut places: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+    places.extend(
+        config
+            .listen
+            .unix_socket
+            .iter()
+            .map(|path| path.display().to_string()),
+    );
+    info!("listening on {}", places.join(", "));
+    let data =
+        std::path::absolute(&config.storage.path).unwrap_or_else(|_| config.storage.path.clone());
+    info!("data is kept in {}", data.display());
+}
+
+/// Every connection is a file; the usual limit of 1024 is for interactive programs.
+fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: limit.maximum,
+            ..limit
+        },
+    ) {
+        warn!(%error, "cannot raise the limit of open files");
+    }
+}
+
+/// Tells whoever started the server, if it asked to be told through $NOTIFY_SOCKET.
+fn tell_system(state: NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        warn!(%error, "cannot tell the service manager");
+    }
+}

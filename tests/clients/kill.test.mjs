@@ -57,7 +57,10 @@ test(`nothing acknowledged is lost or doubled while the server is killed ${kills
     t.diagnostic(`${taken.size} messages acknowledged; slowest start after a kill ${slowest} ms`);
     assert.ok(slowest <= 5_000, `a start after a kill took ${slowest} ms`);
 
+    // What came faster than a client asks for it was left out of a sync as a gap; it is read back as a person who scrolls up would.
     for (const reader of [alice, bob]) {
+        await reader.caughtUp(roomId, [...taken.values()].at(-1));
+        await reader.scrollToStart(roomId);
         await reader.reads(roomId, (bodies) => [...taken.keys()].every((body) => bodies.includes(body)), "all that was acknowledged", 90_000);
         const bodies = reader.bodies(roomId);
         assert.equal(new Set(bodies).size, bodies.length, `${reader.name} sees a message twice`);

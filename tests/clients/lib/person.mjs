@@ -127,16 +127,22 @@ export class Person {
     /** Sends, again and again with the same transaction id, as a client does whose server is away. */
     async say(roomId, body, extra = {}) {
         const txn = this.client.makeTxnId();
+        const relation = extra["m.relates_to"];
+        const thread = relation?.rel_type === "m.thread" ? relation.event_id : null;
+        let unsent;
         for (let attempt = 0; ; attempt++) {
             try {
-                const content = { msgtype: "m.text", body, ...extra };
-                const { event_id } = await this.client.sendEvent(roomId, extra["m.relates_to"]?.rel_type === "m.thread" ? extra["m.relates_to"].event_id : null, EventType.RoomMessage, content, txn);
-                return event_id;
+                const sent = unsent
+                    ? await this.client.resendEvent(unsent, this.client.getRoom(roomId))
+                    : await this.client.sendEvent(roomId, thread, EventType.RoomMessage, { msgtype: "m.text", body, ...extra }, txn);
+                return sent.event_id;
             } catch (error) {
-                const room = this.client.getRoom(roomId);
-                const pending = room?.getPendingEvents().find((event) => event.getTxnId() === txn);
-                if (pending) this.client.cancelPendingEvent(pending);
                 if (attempt > 300 || (error.httpStatus && error.httpStatus < 500)) throw error;
+                const events = this.client.getRoom(roomId).getLiveTimeline().getEvents();
+                unsent = events.find((event) => event.getTxnId() === txn && event.status === "not_sent");
+                // The message may have come back by sync before the connection broke: then it was taken.
+                const taken = events.find((event) => event.getUnsigned().transaction_id === txn && !event.status);
+                if (taken) return taken.getId();
                 await new Promise((done) => setTimeout(done, 50));
             }
         }
@@ -158,6 +164,11 @@ export class Person {
     async reads(roomId, wanted, what = "the messages", limit = 60_000) {
         const events = [RoomEvent.Timeline, MatrixEventEvent.Decrypted, MatrixEventEvent.Replaced, ClientEvent.Sync];
         return until(`${this.name} to read ${what}`, this.client, events, () => wanted(this.bodies(roomId)), limit);
+    }
+
+    /** Waits until an event has come to this person. */
+    async caughtUp(roomId, eventId) {
+        await until(`${this.name} to catch up`, this.client, [RoomEvent.Timeline, ClientEvent.Sync], () => this.client.getRoom(roomId).findEventById(eventId));
     }
 
     /** Reads backwards until the room's beginning is in the timeline. */

@@ -55,6 +55,8 @@ export class Server {
         const output = openSync(join(this.dir, "server.log"), "a");
         this.process = spawn(process.env.MYELIN_BIN, ["--config", join(this.dir, "myelin.toml")], {
             stdio: ["ignore", output, output],
+            // Variables that begin with MYELIN_ are configuration to the server; those of the tests are not meant for it.
+            env: Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("MYELIN_"))),
         });
         this.exited = once(this.process, "exit");
         while (!(await this.answers())) {
