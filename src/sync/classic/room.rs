@@ -450,8 +450,9 @@ impl Builder<'_> {
     ) -> Result<Told> {
         let since = self.since.map(|since| since.pos);
         let viewer = visibility::Viewer::new(self.view.s, room, Some(self.viewer.user))?;
+        let key = Stay::of(self.view.s, &self.viewer, Some(standing))?.key;
         let sees = |event: &Stored| {
-            let is_own = event.no() == standing.event;
+            let is_own = key.is_some() && event.state_key_no() == key;
             Ok(is_own || (event.pos().is_some_and(|pos| pos <= end) && viewer.sees(event)?))
         };
         let mut window = self.window(
