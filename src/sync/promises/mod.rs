@@ -2,4 +2,5 @@
 
 mod house;
 mod model;
+mod telling;
 mod waiting;
