@@ -46,7 +46,8 @@ impl RoomMarks {
         self.event.max(self.receipt).max(self.data)
     }
 
-    fn only_after(self, since: Pos) -> Self {
+    /// The same without what changed earlier.
+    pub fn only_after(self, since: Pos) -> Self {
         let after = |pos: Pos| if pos > since { pos } else { Pos::ZERO };
         Self {
             event: after(self.event),
@@ -108,8 +109,10 @@ impl UserMarks {
 pub struct Marks {
     /// Things of their own. These may also be marks from before the time that was asked about.
     pub own: UserMarks,
-    /// Rooms; only those that changed.
+    /// Rooms; only those where something changed after the time that was asked about.
     pub rooms: Vec<(RoomNo, RoomMarks)>,
+    /// The marks of these rooms are whole from here on.
+    pub reach: Pos,
 }
 
 impl Marks {
@@ -208,17 +211,12 @@ impl Listening {
         if since < heard.from {
             return None;
         }
-        let rooms = heard
-            .marks
-            .rooms
-            .iter()
-            .filter(|(_, marks)| marks.last() > since);
-        let rooms = rooms
-            .map(|(room, marks)| (*room, marks.only_after(since)))
-            .collect();
+        let rooms = heard.marks.rooms.iter();
+        let rooms = rooms.filter(|(_, marks)| marks.last() > since).copied();
         Some(Marks {
             own: heard.marks.own,
-            rooms,
+            rooms: rooms.collect(),
+            reach: heard.from,
         })
     }
 }

@@ -50,6 +50,8 @@ pub struct Stay {
     pub joined_at: Option<Pos>,
     /// The name of the reader's membership in states of the room.
     pub key: Option<StateKeyNo>,
+    /// The reader's present membership, from which the earlier ones are found.
+    pub event: Option<EventNo>,
 }
 
 impl Stay {
@@ -58,6 +60,7 @@ impl Stay {
         Ok(Self {
             joined_at: standing.and_then(|standing| standing.joined_at),
             key: s.state_key_no("m.room.member", viewer.user_id.as_str())?,
+            event: standing.map(|standing| standing.event),
         })
     }
 
@@ -131,17 +134,27 @@ impl Sync {
     }
 }
 
-/// Writes events as elements of a list, with what others have related to them.
+/// Writes events as elements of a list, with what others have related to them. `newest` says that the last one is the newest of
+/// its room, so that nothing can be related to it yet.
 pub(crate) fn write_all(
     view: &View<'_>,
     out: &mut Writer,
-    viewer: &Viewer,
-    stay: &Stay,
+    (viewer, stay): (&Viewer, &Stay),
     events: &[Arc<Stored>],
+    newest: bool,
     form: Form<'_>,
 ) -> Result<()> {
     let events: Vec<&Stored> = events.iter().map(|event| &**event).collect();
-    for (event, bundle) in events.iter().zip(bundles(view, viewer, &events)?) {
+    let (alone, others) = match events.split_last() {
+        Some((last, others)) if newest => (Some(last), others),
+        _ => (None, events.as_slice()),
+    };
+    let bundles = bundles(view, viewer, others)?;
+    for (event, bundle) in others
+        .iter()
+        .zip(bundles)
+        .chain(alone.map(|event| (event, None)))
+    {
         out.item();
         write_one(view, out, viewer, stay, event, bundle.as_ref(), form)?;
     }
@@ -154,6 +167,9 @@ pub(crate) fn bundles(
     viewer: &Viewer,
     events: &[&Stored],
 ) -> Result<Vec<Option<Bundle>>> {
+    if events.is_empty() {
+        return Ok(Vec::new());
+    }
     let mut ignored = HashSet::new();
     for user in viewer.ignored.iter() {
         ignored.extend(view.s.user_no(user)?);

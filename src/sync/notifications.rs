@@ -17,7 +17,7 @@ use crate::client_form::{self, Form, Stay, Viewer};
 use crate::error::Result;
 use crate::json::Writer;
 use crate::token::Place;
-use crate::unread::{Marks, Thread, marks};
+use crate::unread::{Marks, MemberCount, Thread, marks};
 use crate::view::View;
 
 /// Notifications on a page, at most and if nobody says.
@@ -44,6 +44,7 @@ struct Way {
     marks: Marks,
     /// Threads in which the user has spoken after the place we are at.
     spoken: HashSet<Thread>,
+    members: MemberCount,
 }
 
 impl Sync {
@@ -103,7 +104,7 @@ impl Sync {
                 continue;
             }
             let name = way.standing.display_name.as_deref();
-            let actions = self.actions(&view, viewer, &rules, name, &prepared)?;
+            let actions = self.actions(&view, viewer, &rules, name, (&prepared, &way.members))?;
             let outcome = Outcome::of(&actions);
             if !outcome.notify || (params.only_highlights && !outcome.highlight) {
                 continue;
@@ -170,6 +171,7 @@ impl Sync {
                 stay: Stay::of(view.s, viewer, Some(&standing))?,
                 marks: marks(view, viewer.user, room, joined_at)?,
                 spoken: HashSet::new(),
+                members: MemberCount::default(),
                 standing,
             };
             ways.insert(room, way);

@@ -17,7 +17,7 @@ pub struct Token {
     pub pos: Pos,
     /// Which typing notices have been told.
     pub typing: TypingSeen,
-    /// Messages to the device have been told up to here, if that is less than `pos`.
+    /// Messages to the device have been told up to here. If the answer had none, this is left out, and means `pos`.
     pub to_device: Option<Pos>,
 }
 

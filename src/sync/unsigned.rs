@@ -15,6 +15,9 @@ use crate::error::Result;
 use crate::json::Writer;
 use crate::view::View;
 
+/// Memberships gone through to find the one at an event; after that it is looked up in the state.
+const WALK: usize = 16;
+
 /// The object, as text.
 pub(crate) fn of(
     view: &View<'_>,
@@ -81,12 +84,26 @@ fn own(
 }
 
 /// The reader's membership at the event, its own effect included; unknown for an event without a place in the timeline.
+///
+/// Each membership names the one it took the place of, so this is a walk back through the reader's own, of which most have one
+/// or two. They are compared by place in the timeline, in which two branches of a room stand one behind the other.
 fn membership(view: &View<'_>, stay: &Stay, event: &Stored) -> Result<Option<Membership>> {
     if event.pos().is_none() {
         return Ok(None);
     }
     if stay.covers(event) {
         return Ok(Some(Membership::Join));
+    }
+    let mut own = stay.event;
+    for _ in 0..WALK {
+        let Some(no) = own else {
+            return Ok(Some(Membership::Leave));
+        };
+        let membership = view.event(no)?;
+        if membership.pos() <= event.pos() {
+            return Ok(membership.membership());
+        }
+        own = membership.replaces();
     }
     at(view, stay, &At::after(event)).map(Some)
 }

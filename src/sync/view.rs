@@ -128,6 +128,9 @@ impl<'a> View<'a> {
             .filter(|(_, event)| event.is_none())
             .map(|(no, _)| *no)
             .collect();
+        if missing.is_empty() {
+            return Ok(found.into_iter().flatten().collect());
+        }
         let mut read = Stored::get_many(self.s, &missing)?
             .into_iter()
             .map(Arc::new);

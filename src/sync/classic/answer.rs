@@ -156,10 +156,10 @@ impl Builder<'_> {
         is_due |= self.device_lists(&mut out)?;
         is_due |= self.presence(&mut out)?;
         let to_device = self.to_device(&mut out)?;
-        is_due |= to_device.told;
+        is_due |= to_device.is_some();
         is_due |= self.key_counts(&mut out)?;
         out.key("next_batch");
-        out.string(&self.next_batch(to_device.upto)?.to_string());
+        out.string(&self.next_batch(to_device)?.to_string());
         out.close();
         let chain = self
             .known
@@ -252,11 +252,20 @@ impl Builder<'_> {
         was_here && (self.ask.filter.include_leave || standing.by != self.viewer.user)
     }
 
-    /// What may have changed in a room; nothing is known if none.
+    /// What may have changed in a room since the client asked last; nothing is known if none.
     pub(super) fn room_marks(&self, room: RoomNo) -> Option<RoomMarks> {
+        let found = self.known_marks(room)?.0;
+        Some(found.only_after(self.since_pos()))
+    }
+
+    /// Where things changed last in a room, and since when that is known.
+    pub(super) fn known_marks(&self, room: RoomNo) -> Option<(RoomMarks, Pos)> {
         let marks = self.marks.as_ref()?;
         let found = marks.rooms.iter().find(|(other, _)| *other == room);
-        Some(found.map(|(_, marks)| *marks).unwrap_or_default())
+        Some((
+            found.map(|(_, marks)| *marks).unwrap_or_default(),
+            marks.reach,
+        ))
     }
 
     fn invited(&mut self, room: RoomNo, room_id: &ruma::RoomId, standing: &Standing) -> Result<()> {
@@ -456,27 +465,19 @@ impl Builder<'_> {
         Ok(())
     }
 
-    fn to_device(&self, out: &mut Writer) -> Result<ToDevice> {
-        let nothing = ToDevice {
-            told: false,
-            upto: None,
-        };
+    fn to_device(&self, out: &mut Writer) -> Result<Option<Pos>> {
         let from = self.since.map_or(Pos::ZERO, |since| since.to_device());
-        let lags = self.since.is_some_and(|since| since.to_device.is_some());
+        let lags = self
+            .since
+            .is_some_and(|since| since.to_device() < since.pos);
         if !lags && !self.may(|marks| marks.own.to_device) {
-            return Ok(nothing);
+            return Ok(None);
         }
-        let waiting = to_device::pending(
-            self.view.s,
-            self.viewer.user,
-            &self.ask.device,
-            from,
-            self.head(),
-            TO_DEVICE,
-        )?;
-        if waiting.is_empty() {
-            return Ok(nothing);
-        }
+        let (user, device, head) = (self.viewer.user, &self.ask.device, self.head());
+        let waiting = to_device::pending(self.view.s, user, device, from, head, TO_DEVICE)?;
+        let Some((last, _)) = waiting.last() else {
+            return Ok(None);
+        };
         out.key("to_device");
         out.open();
         out.key("events");
@@ -488,8 +489,7 @@ impl Builder<'_> {
         out.close_list();
         out.close();
         let is_all = waiting.len() < TO_DEVICE;
-        let upto = waiting.last().map(|(pos, _)| *pos).filter(|_| !is_all);
-        Ok(ToDevice { told: true, upto })
+        Ok(Some(if is_all { head } else { *last }))
     }
 
     /// How many keys the device has left; due by itself if that has changed.
@@ -537,12 +537,6 @@ impl Builder<'_> {
         let rooms = self.neighbours.rooms(&self.view, user)?;
         Ok(active.iter().any(|room| rooms.contains(room)))
     }
-}
-
-struct ToDevice {
-    told: bool,
-    /// Told up to here, if there is more.
-    upto: Option<Pos>,
 }
 
 fn write_stripped(

@@ -106,10 +106,11 @@ impl Sync {
         let timeout = params.timeout.min(LONGEST);
         let presence = params.set_presence.clone().unwrap_or(PresenceState::Online);
         let ask = Arc::new(self.understand(who, params).await?);
-        if let Some(since) = ask.since(self.inner().store.head()) {
-            self.inner()
-                .users
-                .acknowledge_to_device(ask.user, &who.device_id, since.to_device())
+        let since = ask.since(self.inner().store.head());
+        if let Some(fetched) = since.and_then(|since| since.to_device) {
+            let users = &self.inner().users;
+            users
+                .acknowledge_to_device(ask.user, &who.device_id, fetched)
                 .await?;
         }
         let _here = self.inner().users.presence_syncing(who, &presence);

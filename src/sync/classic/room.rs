@@ -1,5 +1,6 @@
 //! A room in an answer: one that the user is in, or one that they have left.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 use rooms::members::Standing;
@@ -19,7 +20,7 @@ use crate::filter::Lazy;
 use crate::json::Writer;
 use crate::members::{self, Summary};
 use crate::token::Place;
-use crate::unread::{Counts, RoomUnread, Rules};
+use crate::unread::{self, Counts, RoomUnread, Rules};
 use crate::window::{self, Keep, Window};
 
 /// A timeline, and the state beside it.
@@ -28,6 +29,8 @@ struct Told {
     state: Vec<Arc<Stored>>,
     /// Whether what the room is called after may have changed.
     renames: bool,
+    /// Whether the last event of the timeline is the newest of the room.
+    is_newest: bool,
 }
 
 impl Builder<'_> {
@@ -90,11 +93,18 @@ impl Builder<'_> {
         let is_silent = from.is_some() && marks.is_some_and(|marks| marks.event == Pos::ZERO);
         let mut window = Window::empty(self.head());
         if !is_silent {
-            let viewer = visibility::Viewer::new(self.view.s, room, Some(self.viewer.user))?;
+            let (user, s, viewer) = (self.viewer.user, self.view.s, OnceCell::new());
             let stay = standing.joined_at;
             let sees = |event: &Stored| {
-                let is_in = event.pos().zip(stay).is_some_and(|(pos, stay)| pos >= stay);
-                Ok(is_in || viewer.sees(event)?)
+                if event.pos().zip(stay).is_some_and(|(pos, stay)| pos >= stay) {
+                    return Ok(true);
+                }
+                if viewer.get().is_none() {
+                    let _ = viewer.set(visibility::Viewer::new(s, room, Some(user))?);
+                }
+                Ok(viewer
+                    .get()
+                    .map_or(Ok(false), |viewer| viewer.sees(event))?)
             };
             window = self.window(
                 room,
@@ -110,6 +120,7 @@ impl Builder<'_> {
                 window,
                 state: Vec::new(),
                 renames: false,
+                is_newest: false,
             });
         }
         let end = At::now(self.view.s, room)?;
@@ -135,11 +146,13 @@ impl Builder<'_> {
             .iter()
             .chain(&state)
             .any(|event| members::changes_summary(event));
+        let is_newest = !window.hidden;
         let renames = changed || window.limited || window.hidden;
         Ok(Told {
             window,
             state,
             renames,
+            is_newest,
         })
     }
 
@@ -262,7 +275,8 @@ impl Builder<'_> {
             out.open();
             out.key("events");
             out.open_list();
-            client_form::write_all(&self.view, out, &self.viewer, &stay, &window.events, form)?;
+            let (view, reader) = (&self.view, (&self.viewer, &stay));
+            client_form::write_all(view, out, reader, &window.events, told.is_newest, form)?;
             out.close_list();
             out.key("limited");
             out.boolean(window.limited);
@@ -366,10 +380,18 @@ impl Builder<'_> {
     fn unread(&mut self, room: RoomNo, standing: &Standing) -> Result<RoomUnread> {
         let rules = match self.rules.take() {
             Some(rules) => rules,
-            None => Rules::of(self.sync, self.view.s, self.viewer.user)?,
+            None => Rules::of(self.sync, &self.viewer)?,
         };
         let (view, viewer) = (&self.view, &self.viewer);
-        let unread = self.sync.count(view, viewer, &rules, room, standing)?;
+        let receipts = self
+            .known_marks(room)
+            .map(|(marks, reach)| (marks.receipt, reach));
+        let place = unread::Place {
+            room,
+            standing,
+            receipts,
+        };
+        let unread = self.sync.count(view, viewer, &rules, place)?;
         self.rules = Some(rules);
         Ok(unread)
     }
@@ -484,6 +506,7 @@ impl Builder<'_> {
             window,
             state,
             renames: false,
+            is_newest: false,
         })
     }
 
@@ -501,6 +524,7 @@ impl Builder<'_> {
             window,
             state,
             renames: false,
+            is_newest: false,
         })
     }
 

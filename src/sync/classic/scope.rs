@@ -29,7 +29,16 @@ impl Scope {
         let rung = sync.inner().bells.rung();
         let (mut marks, from) = match listening.marks(since.pos) {
             Some(marks) => (marks, rung.max(since.pos)),
-            None => (Marks::default(), since.pos),
+            None => {
+                let reach = since.pos;
+                (
+                    Marks {
+                        reach,
+                        ..Marks::default()
+                    },
+                    since.pos,
+                )
+            }
         };
         if from < head {
             match sync.inner().store.recent_changes(from, head, STRETCH) {
@@ -50,7 +59,10 @@ impl Scope {
             return Ok(self);
         }
         let changes = sync.inner().store.changes(since.pos, head, STRETCH)?;
-        let mut marks = Marks::default();
+        let mut marks = Marks {
+            reach: since.pos,
+            ..Marks::default()
+        };
         note_all(&mut marks, ask, &changes);
         Ok(Self::Marked(marks))
     }

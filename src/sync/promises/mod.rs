@@ -1,5 +1,6 @@
 //! Behaviour of sync, on the memory engine with a stopped clock: what a client comes to believe, and when it is woken.
 
+mod cost;
 mod house;
 mod model;
 mod telling;

@@ -11,14 +11,17 @@ mod keeper;
 mod memo;
 mod prepared;
 
-use std::sync::Arc;
+use std::cell::OnceCell;
+use std::collections::HashSet;
+use std::sync::{Arc, Weak};
 
 use event::push::{self, Context, Outcome};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use rooms::members::{self, Standing};
 use rooms::receipts;
-use rooms::{Membership, summary, timeline};
+use rooms::{Stored, summary, timeline};
+use ruma::OwnedUserId;
 use ruma::push::{Action, Ruleset};
 use store::{EventNo, Order, Pos, RoomNo, Snapshot, UserNo, tables};
 
@@ -38,21 +41,23 @@ const REMEMBERED: u64 = 600_000;
 const PREPARED: usize = 4_096;
 /// Events looked at when a count has to begin anew; what is older counts as read.
 const FROM_SCRATCH: usize = 10_000;
+/// Events read at once.
+const CHUNK: usize = 64;
 /// Events counted after which the result is worth writing down.
 const WORTH_SAVING: u64 = 256;
 
 #[derive(Clone)]
 struct Events;
 
-impl Weighter<(UserNo, RoomNo), Arc<Memo>> for Events {
-    fn weight(&self, _: &(UserNo, RoomNo), memo: &Arc<Memo>) -> u64 {
-        memo.weight() + 4
+impl Weighter<(UserNo, RoomNo), Arc<Kept>> for Events {
+    fn weight(&self, _: &(UserNo, RoomNo), kept: &Arc<Kept>) -> u64 {
+        kept.memo.weight() + 6
     }
 }
 
 /// What is remembered of counting.
 pub(crate) struct Unread {
-    memos: Cache<(UserNo, RoomNo), Arc<Memo>, Events>,
+    memos: Cache<(UserNo, RoomNo), Arc<Kept>, Events>,
     prepared: Cache<EventNo, Arc<Prepared>>,
     unsaved: keeper::Unsaved,
 }
@@ -94,25 +99,77 @@ impl RoomUnread {
     }
 }
 
-/// A user's rules, as of some position.
-#[derive(Clone)]
+/// A user's rules.
 pub(crate) struct Rules {
     rules: Arc<Ruleset>,
-    /// When they, or whom the user ignores, last changed.
-    since: Pos,
+    ignored: Arc<HashSet<OwnedUserId>>,
+    /// When these last changed, once somebody has asked.
+    since: OnceCell<Pos>,
 }
 
 impl Rules {
     /// The present ones.
-    pub(crate) fn of(sync: &Sync, s: &Snapshot, user: UserNo) -> Result<Self> {
-        let rules = sync.inner().users.push_rules_of(user)?;
-        let changed = |kind| users::account_data::changed_at(s, user, None, kind);
-        let since = changed("m.push_rules")?.max(changed("m.ignored_user_list")?);
+    pub(crate) fn of(sync: &Sync, viewer: &Viewer) -> Result<Self> {
         Ok(Self {
-            rules,
-            since: since.unwrap_or_default(),
+            rules: sync.inner().users.push_rules_of(viewer.user)?,
+            ignored: viewer.ignored.clone(),
+            since: OnceCell::new(),
         })
     }
+
+    fn since(&self, s: &Snapshot, user: UserNo) -> Result<Pos> {
+        if let Some(since) = self.since.get() {
+            return Ok(*since);
+        }
+        let changed = |kind| users::account_data::changed_at(s, user, None, kind);
+        let since = changed("m.push_rules")?.max(changed("m.ignored_user_list")?);
+        Ok(*self.since.get_or_init(|| since.unwrap_or_default()))
+    }
+}
+
+/// What is remembered of counting for a user in a room.
+struct Kept {
+    memo: Memo,
+    /// How far the user had read.
+    marks: Marks,
+    joined_at: Pos,
+    /// The rules by which it was counted. While these are the same values in memory, nothing needs to be asked of the store.
+    rules: Weak<Ruleset>,
+    ignored: Weak<HashSet<OwnedUserId>>,
+}
+
+impl Kept {
+    fn holds(&self, rules: &Rules, view: &View<'_>, user: UserNo) -> Result<bool> {
+        let same = std::ptr::eq(self.rules.as_ptr(), Arc::as_ptr(&rules.rules))
+            && std::ptr::eq(self.ignored.as_ptr(), Arc::as_ptr(&rules.ignored));
+        Ok(self.memo.upto <= view.s.head()
+            && (same || self.memo.rules == rules.since(view.s, user)?))
+    }
+}
+
+/// How many are in a room, once somebody has asked.
+#[derive(Default)]
+pub(crate) struct MemberCount(OnceCell<u64>);
+
+impl MemberCount {
+    /// Asked once per event for all readers, and once per room for all events of one reader.
+    fn at(&self, s: &Snapshot, event: &Prepared) -> Result<u64> {
+        if let Some(count) = event.member_count.get().or_else(|| self.0.get()) {
+            return Ok(*event.member_count.get_or_init(|| *count));
+        }
+        let count = summary::of(s, event.room)?.joined;
+        event.member_count.get_or_init(|| count);
+        Ok(*self.0.get_or_init(|| count))
+    }
+}
+
+/// A room for which is counted, and what is known about receipts in it.
+#[derive(Clone, Copy)]
+pub(crate) struct Place<'a> {
+    pub(crate) room: RoomNo,
+    pub(crate) standing: &'a Standing,
+    /// Where a receipt moved last, and since when that is known.
+    pub(crate) receipts: Option<(Pos, Pos)>,
 }
 
 impl Sync {
@@ -121,17 +178,26 @@ impl Sync {
         let Some(standing) = members::standing(s, room, viewer.user)? else {
             return Ok(RoomUnread::default());
         };
-        let rules = Rules::of(self, s, viewer.user)?;
-        self.count(&self.view(s), viewer, &rules, room, &standing)
+        let place = Place {
+            room,
+            standing: &standing,
+            receipts: None,
+        };
+        self.count(&self.view(s), viewer, &Rules::of(self, viewer)?, place)
     }
 
     /// The rooms in which a user has unread notifications, with what is unread there: the badge of an app.
     pub fn unread_rooms(&self, s: &Snapshot, viewer: &Viewer) -> Result<Vec<(RoomNo, RoomUnread)>> {
-        let (view, rules) = (self.view(s), Rules::of(self, s, viewer.user)?);
+        let (view, rules) = (self.view(s), Rules::of(self, viewer)?);
         let mut found = Vec::new();
         for entry in members::rooms(s, viewer.user) {
             let (room, standing) = entry?;
-            let unread = self.count(&view, viewer, &rules, room, &standing)?;
+            let place = Place {
+                room,
+                standing: &standing,
+                receipts: None,
+            };
+            let unread = self.count(&view, viewer, &rules, place)?;
             if unread.all().notify > 0 {
                 found.push((room, unread));
             }
@@ -153,7 +219,13 @@ impl Sync {
         let name = standing
             .as_ref()
             .and_then(|standing| standing.display_name.as_deref());
-        self.actions(&view, viewer, &rules, name, &prepared)
+        self.actions(
+            &view,
+            viewer,
+            &rules,
+            name,
+            (&prepared, &MemberCount::default()),
+        )
     }
 
     pub(crate) fn actions(
@@ -162,7 +234,7 @@ impl Sync {
         viewer: &Viewer,
         rules: &Ruleset,
         display_name: Option<&str>,
-        event: &Prepared,
+        (event, members): (&Prepared, &MemberCount),
     ) -> Result<Vec<Action>> {
         if event.sender == viewer.user || viewer.ignores_user(event.flat.sender().as_str()) {
             return Ok(Vec::new());
@@ -170,7 +242,7 @@ impl Sync {
         let cx = Context {
             user_id: &viewer.user_id,
             display_name,
-            member_count: summary::of(view.s, event.room)?.joined,
+            member_count: members.at(view.s, event)?,
             may_notify: &|kind| event.may_notify(view.s, kind),
             follows_thread: None,
         };
@@ -192,35 +264,32 @@ impl Sync {
         view: &View<'_>,
         viewer: &Viewer,
         rules: &Rules,
-        room: RoomNo,
-        standing: &Standing,
+        place: Place<'_>,
     ) -> Result<RoomUnread> {
-        let (true, Some(joined_at)) = (standing.membership == Membership::Join, standing.joined_at)
-        else {
+        let (true, Some(joined_at)) = (place.standing.is_joined(), place.standing.joined_at) else {
             return Ok(RoomUnread::default());
         };
         let unread = &self.inner().unread;
-        let (head, key) = (view.s.head(), (viewer.user, room));
-        let known = unread
-            .memos
-            .get(&key)
-            .filter(|memo| memo.rules == rules.since && memo.upto <= head);
-        let marks = marks(view, viewer.user, room, joined_at)?;
-        if let Some(memo) = &known
-            && memo.upto == head
-            && memo.is_read_upto(&marks)
-        {
-            return Ok(RoomUnread {
-                threads: memo.by_thread(),
-                changed: memo.changed,
-            });
-        }
-        let mut memo = match known {
-            Some(memo) => Memo::clone(&memo),
-            None => stored(view, key, rules)?.unwrap_or_else(|| Memo::new(marks.all, rules.since)),
+        let (head, key) = (view.s.head(), (viewer.user, place.room));
+        let kept = match unread.memos.get(&key) {
+            Some(kept) if kept.holds(rules, view, viewer.user)? => Some(kept),
+            _ => None,
+        };
+        let marks = match &kept {
+            Some(kept) if kept.joined_at == joined_at && place.is_unmoved(kept.memo.upto) => {
+                kept.marks.clone()
+            }
+            _ => marks(view, viewer.user, place.room, joined_at)?,
+        };
+        let mut memo = match kept {
+            Some(kept) if kept.memo.upto == head && kept.memo.is_read_upto(&marks) => {
+                return Ok(kept.memo.unread());
+            }
+            Some(kept) => kept.memo.clone(),
+            None => begin(view, key, rules, &marks)?,
         };
         if memo.read(&marks).is_err() {
-            memo = Memo::new(marks.all, rules.since);
+            memo = Memo::new(marks.all, memo.rules);
         }
         memo.upto = memo.upto.max(marks.all);
         let counting = Counting {
@@ -228,29 +297,51 @@ impl Sync {
             view,
             viewer,
             rules,
-            standing,
+            place,
             marks: &marks,
+            members: MemberCount::default(),
         };
-        counting.go_on(&mut memo, room)?;
-        let found = RoomUnread {
-            threads: memo.by_thread(),
-            changed: memo.changed,
-        };
+        counting.go_on(&mut memo)?;
         if memo.unsaved >= WORTH_SAVING {
             memo.unsaved = 0;
             unread.unsaved.add(key, memo.to_row());
         }
-        unread.memos.insert(key, Arc::new(memo));
+        let found = memo.unread();
+        let kept = Kept {
+            memo,
+            marks,
+            joined_at,
+            rules: Arc::downgrade(&rules.rules),
+            ignored: Arc::downgrade(&rules.ignored),
+        };
+        unread.memos.insert(key, Arc::new(kept));
         Ok(found)
     }
 }
 
-/// What was written down, if it holds for these rules.
-fn stored(view: &View<'_>, key: (UserNo, RoomNo), rules: &Rules) -> Result<Option<Memo>> {
-    let row = view.s.get(tables::UNREAD, &key)?;
-    Ok(row
-        .map(Memo::of_row)
-        .filter(|memo| memo.rules == rules.since && memo.upto <= view.s.head()))
+impl Place<'_> {
+    /// Whether it is known that no receipt has moved since a position.
+    fn is_unmoved(&self, since: Pos) -> bool {
+        self.receipts
+            .is_some_and(|(last, reach)| reach <= since && last <= since)
+    }
+}
+
+impl Memo {
+    fn unread(&self) -> RoomUnread {
+        RoomUnread {
+            threads: self.by_thread(),
+            changed: self.changed,
+        }
+    }
+}
+
+/// From what was written down, if it holds for these rules, or from where the user has read to.
+fn begin(view: &View<'_>, key: (UserNo, RoomNo), rules: &Rules, marks: &Marks) -> Result<Memo> {
+    let since = rules.since(view.s, key.0)?;
+    let row = view.s.get(tables::UNREAD, &key)?.map(Memo::of_row);
+    let holds = row.filter(|memo| memo.rules == since && memo.upto <= view.s.head());
+    Ok(holds.unwrap_or_else(|| Memo::new(marks.all, since)))
 }
 
 /// How far a user has read.
@@ -283,28 +374,38 @@ struct Counting<'a> {
     view: &'a View<'a>,
     viewer: &'a Viewer,
     rules: &'a Rules,
-    standing: &'a Standing,
+    place: Place<'a>,
     marks: &'a Marks,
+    members: MemberCount,
 }
 
 impl Counting<'_> {
     /// Counts everything after what has been counted.
-    fn go_on(&self, memo: &mut Memo, room: RoomNo) -> Result<()> {
+    fn go_on(&self, memo: &mut Memo) -> Result<()> {
         let head = self.view.s.head();
-        let newest =
-            timeline::range(self.view.s, room, memo.upto, head, Order::Backward).take(FROM_SCRATCH);
+        let newest = timeline::range(
+            self.view.s,
+            self.place.room,
+            memo.upto,
+            head,
+            Order::Backward,
+        )
+        .take(FROM_SCRATCH);
         let mut events: Vec<(Pos, EventNo)> = newest.collect::<Result<_, _>>()?;
         events.reverse();
-        for (pos, event) in events {
-            memo.unsaved += 1;
-            self.count(memo, pos, event)?;
+        for some in events.chunks(CHUNK) {
+            let numbers: Vec<EventNo> = some.iter().map(|(_, event)| *event).collect();
+            for ((pos, _), event) in some.iter().zip(self.view.events(&numbers)?) {
+                memo.unsaved += 1;
+                self.count(memo, *pos, &event)?;
+            }
         }
         memo.upto = head;
         Ok(())
     }
 
-    fn count(&self, memo: &mut Memo, pos: Pos, event: EventNo) -> Result<()> {
-        let stored = self.view.event(event)?;
+    fn count(&self, memo: &mut Memo, pos: Pos, stored: &Stored) -> Result<()> {
+        let event = stored.no();
         let prepared = self.sync.prepared(self.view, event)?;
         if let Some(target) = prepared.redacts {
             if self.view.event(target)?.redacted_by().is_some() {
@@ -326,10 +427,11 @@ impl Counting<'_> {
         {
             return Ok(());
         }
-        let name = self.standing.display_name.as_deref();
-        let actions =
-            self.sync
-                .actions(self.view, self.viewer, &self.rules.rules, name, &prepared)?;
+        let name = self.place.standing.display_name.as_deref();
+        let (rules, about) = (&self.rules.rules, (&*prepared, &self.members));
+        let actions = self
+            .sync
+            .actions(self.view, self.viewer, rules, name, about)?;
         let Outcome {
             notify, highlight, ..
         } = Outcome::of(&actions);

@@ -29,6 +29,8 @@ pub(crate) struct Prepared {
     pub(crate) redacts: Option<EventNo>,
     /// Whether the sender may notify the whole room, once somebody has asked.
     may_notify_room: OnceLock<bool>,
+    /// How many were in the room when somebody first asked.
+    pub(super) member_count: OnceLock<u64>,
 }
 
 impl Prepared {
@@ -61,6 +63,7 @@ impl Prepared {
                 .transpose()?
                 .flatten(),
             may_notify_room: OnceLock::new(),
+            member_count: OnceLock::new(),
         })
     }
 
