@@ -2,6 +2,8 @@
 //! relations all come here. The stored bytes are copied; what differs from reader to reader is `unsigned`, in `unsigned.rs`.
 
 use ruma::{OwnedUserId, RoomId, UserId};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -124,7 +126,13 @@ impl Sync {
                 room_id: Some(&room_id),
                 federation: false,
             };
-            write_one(&view, &mut out, viewer, &stay, event, bundle.as_ref(), form)?;
+            let reader = Reader {
+                view: &view,
+                viewer,
+                stay: &stay,
+                form,
+            };
+            reader.write(&mut out, event, bundle.as_ref())?;
             written.push(
                 RawValue::from_string(out.into_text())
                     .map_err(|_| crate::Error::Bug("writing an event"))?,
@@ -134,31 +142,53 @@ impl Sync {
     }
 }
 
-/// Writes events as elements of a list, with what others have related to them. `newest` says that the last one is the newest of
-/// its room, so that nothing can be related to it yet.
-pub(crate) fn write_all(
-    view: &View<'_>,
-    out: &mut Writer,
-    (viewer, stay): (&Viewer, &Stay),
-    events: &[Arc<Stored>],
-    newest: bool,
-    form: Form<'_>,
-) -> Result<()> {
-    let events: Vec<&Stored> = events.iter().map(|event| &**event).collect();
-    let (alone, others) = match events.split_last() {
-        Some((last, others)) if newest => (Some(last), others),
-        _ => (None, events.as_slice()),
-    };
-    let bundles = bundles(view, viewer, others)?;
-    for (event, bundle) in others
-        .iter()
-        .zip(bundles)
-        .chain(alone.map(|event| (event, None)))
-    {
-        out.item();
-        write_one(view, out, viewer, stay, event, bundle.as_ref(), form)?;
+/// Somebody reading events of one room, in one form.
+#[derive(Clone, Copy)]
+pub(crate) struct Reader<'a> {
+    pub(crate) view: &'a View<'a>,
+    pub(crate) viewer: &'a Viewer,
+    pub(crate) stay: &'a Stay,
+    pub(crate) form: Form<'a>,
+}
+
+impl Reader<'_> {
+    /// Writes events as elements of a list, with what others have related to them. `newest` says that the last one is the newest
+    /// of its room, so that nothing can be related to it yet.
+    pub(crate) fn write_all(
+        &self,
+        out: &mut Writer,
+        events: &[Arc<Stored>],
+        newest: bool,
+    ) -> Result<()> {
+        let events: Vec<&Stored> = events.iter().map(|event| &**event).collect();
+        let (alone, others) = match events.split_last() {
+            Some((last, others)) if newest => (Some(last), others),
+            _ => (None, events.as_slice()),
+        };
+        let bundles = bundles(self.view, self.viewer, others)?;
+        let alone = alone.map(|event| (event, None));
+        for (event, bundle) in others.iter().zip(bundles).chain(alone) {
+            out.item();
+            self.write(out, event, bundle.as_ref())?;
+        }
+        Ok(())
     }
-    Ok(())
+
+    /// Writes an event with the relations it is given.
+    pub(crate) fn write(
+        &self,
+        out: &mut Writer,
+        event: &Stored,
+        bundle: Option<&Bundle>,
+    ) -> Result<()> {
+        let unsigned = unsigned::of(self, event, bundle)?;
+        if self.form.federation {
+            write_federation(out, event, &unsigned);
+        } else {
+            event.write_client(self.form.room_id, &unsigned, out.text());
+        }
+        Ok(())
+    }
 }
 
 /// What others have related to these events; most have nothing, and finding that out is one look-up for all.
@@ -182,31 +212,17 @@ pub(crate) fn bundles(
     )?)
 }
 
-/// Writes an event with the relations it is given.
-pub(crate) fn write_one(
-    view: &View<'_>,
-    out: &mut Writer,
-    viewer: &Viewer,
-    stay: &Stay,
-    event: &Stored,
-    bundle: Option<&Bundle>,
-    form: Form<'_>,
-) -> Result<()> {
-    let unsigned = unsigned::of(view, viewer, stay, event, bundle, form.room_id)?;
-    if form.federation {
-        write_federation(out, event, &unsigned);
-    } else {
-        event.write_client(form.room_id, &unsigned, out.text());
-    }
-    Ok(())
-}
-
 /// The event as servers exchange it, with what a client needs on top.
 fn write_federation(out: &mut Writer, event: &Stored, unsigned: &str) {
+    #[derive(Deserialize)]
+    struct Named {
+        event_id: Option<IgnoredAny>,
+    }
     let json = event.json();
     out.raw(json.strip_suffix('}').unwrap_or(json));
     // Where IDs are not hashes, they are part of the event.
-    if !json.contains("\"event_id\":") {
+    let is_named = serde_json::from_str(json).is_ok_and(|Named { event_id }| event_id.is_some());
+    if !is_named {
         out.key("event_id");
         out.string(event.event_id());
     }

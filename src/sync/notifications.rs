@@ -8,12 +8,13 @@ use std::collections::{BinaryHeap, HashMap, HashSet};
 
 use event::push::Outcome;
 use rooms::members::{self, Standing};
-use rooms::timeline;
+use rooms::{Stored, timeline};
 use ruma::UserId;
+use ruma::push::Action;
 use store::{EventNo, Pos, RoomNo, Snapshot};
 
 use crate::Sync;
-use crate::client_form::{self, Form, Stay, Viewer};
+use crate::client_form::{Form, Reader, Stay, Viewer};
 use crate::error::Result;
 use crate::json::Writer;
 use crate::token::Place;
@@ -36,6 +37,9 @@ pub struct Params {
     /// Only mentions.
     pub only_highlights: bool,
 }
+
+/// The next event of a room.
+type Head = (Pos, Reverse<RoomNo>, EventNo);
 
 /// A room on the way back through its timeline.
 struct Way {
@@ -86,14 +90,7 @@ impl Sync {
             let Some(way) = ways.get_mut(&room) else {
                 continue;
             };
-            if let Some((before, earlier)) = timeline::last_upto(s, room, pos.previous())?
-                && way
-                    .standing
-                    .joined_at
-                    .is_some_and(|joined| before >= joined)
-            {
-                heads.push((before, Reverse(room), earlier));
-            }
+            heads.extend(way.before(s, room, pos)?);
             let prepared = self.prepared(&view, event)?;
             if prepared.sender == viewer.user && prepared.is_speech {
                 way.spoken.insert(prepared.thread);
@@ -106,33 +103,17 @@ impl Sync {
             let name = way.standing.display_name.as_deref();
             let actions = self.actions(&view, viewer, &rules, name, (&prepared, &way.members))?;
             let outcome = Outcome::of(&actions);
-            if !outcome.notify || (params.only_highlights && !outcome.highlight) {
-                continue;
+            if outcome.notify && (outcome.highlight || !params.only_highlights) {
+                found += 1;
+                let is_read = way.has_read(pos, prepared.thread);
+                let reader = Reader {
+                    view: &view,
+                    viewer,
+                    stay: &way.stay,
+                    form: Form::default(),
+                };
+                write(&mut out, &reader, &stored, &actions, is_read)?;
             }
-            found += 1;
-            let is_read =
-                way.spoken.contains(&prepared.thread) || pos <= way.marks.of(prepared.thread);
-            out.item();
-            out.open();
-            out.key("actions");
-            out.value(&actions);
-            out.key("event");
-            client_form::write_one(
-                &view,
-                &mut out,
-                viewer,
-                &way.stay,
-                &stored,
-                None,
-                Form::default(),
-            )?;
-            out.key("read");
-            out.boolean(is_read);
-            out.key("room_id");
-            out.string(s.room_id(room)?.as_str());
-            out.key("ts");
-            out.number(stored.origin_server_ts());
-            out.close();
         }
         out.close_list();
         if let Some(next) = next {
@@ -149,10 +130,7 @@ impl Sync {
         view: &View<'_>,
         viewer: &Viewer,
         from: Option<Place>,
-    ) -> Result<(
-        HashMap<RoomNo, Way>,
-        BinaryHeap<(Pos, Reverse<RoomNo>, EventNo)>,
-    )> {
+    ) -> Result<(HashMap<RoomNo, Way>, BinaryHeap<Head>)> {
         let upto = from.map_or(Pos::MAX, |Place(pos)| pos);
         let (mut ways, mut heads) = (HashMap::new(), BinaryHeap::new());
         for entry in members::rooms(view.s, viewer.user) {
@@ -178,4 +156,44 @@ impl Sync {
         }
         Ok((ways, heads))
     }
+}
+
+impl Way {
+    /// The event before a position, as long as the user was in the room.
+    fn before(&self, s: &Snapshot, room: RoomNo, pos: Pos) -> Result<Option<Head>> {
+        let before = timeline::last_upto(s, room, pos.previous())?;
+        let before = before.filter(|(before, _)| {
+            self.standing
+                .joined_at
+                .is_some_and(|joined| *before >= joined)
+        });
+        Ok(before.map(|(before, event)| (before, Reverse(room), event)))
+    }
+
+    fn has_read(&self, pos: Pos, thread: Thread) -> bool {
+        self.spoken.contains(&thread) || pos <= self.marks.of(thread)
+    }
+}
+
+fn write(
+    out: &mut Writer,
+    reader: &Reader<'_>,
+    event: &Stored,
+    actions: &[Action],
+    is_read: bool,
+) -> Result<()> {
+    out.item();
+    out.open();
+    out.key("actions");
+    out.value(actions);
+    out.key("event");
+    reader.write(out, event, None)?;
+    out.key("read");
+    out.boolean(is_read);
+    out.key("room_id");
+    out.string(reader.view.s.room_id(event.room())?.as_str());
+    out.key("ts");
+    out.number(event.origin_server_ts());
+    out.close();
+    Ok(())
 }

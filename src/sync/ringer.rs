@@ -354,11 +354,11 @@ fn local_members(s: &Snapshot, room: RoomNo) -> Result<HashSet<UserNo>> {
     members.collect()
 }
 
+/// Whom a change concerns, with marks for one of their rooms and for things of their own.
+type Concern = (UserNo, Option<(RoomNo, RoomMarks)>, UserMarks);
+
 /// What a change means for the one user whom it concerns.
-pub(crate) fn of_one_user(
-    pos: Pos,
-    change: &Change,
-) -> Option<(UserNo, Option<(RoomNo, RoomMarks)>, UserMarks)> {
+pub(crate) fn of_one_user(pos: Pos, change: &Change) -> Option<Concern> {
     let none = UserMarks::default();
     match change {
         Change::AccountData { user, room } => {

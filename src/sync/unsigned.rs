@@ -3,14 +3,12 @@
 //! `age`, `transaction_id`, `prev_content`, `replaces_state`, `redacted_because`, `membership` and the bundled aggregations of
 //! relations. Client-server API, "Room event format", and the modules on relations.
 
-use ruma::RoomId;
-
 use rooms::Membership;
 use rooms::Stored;
 use rooms::relations::Bundle;
 use rooms::state::At;
 
-use crate::client_form::{self, Form, Stay, Viewer};
+use crate::client_form::{self, Form, Reader, Stay};
 use crate::error::Result;
 use crate::json::Writer;
 use crate::view::View;
@@ -19,42 +17,32 @@ use crate::view::View;
 const WALK: usize = 16;
 
 /// The object, as text.
-pub(crate) fn of(
-    view: &View<'_>,
-    viewer: &Viewer,
-    stay: &Stay,
-    event: &Stored,
-    bundle: Option<&Bundle>,
-    room_id: Option<&RoomId>,
-) -> Result<String> {
+pub(crate) fn of(reader: &Reader<'_>, event: &Stored, bundle: Option<&Bundle>) -> Result<String> {
     let mut out = Writer::with_capacity(96);
     out.open();
-    own(view, viewer, stay, event, &mut out)?;
+    own(reader, event, &mut out)?;
     if let Some(redaction) = event.redacted_by() {
-        let redaction = view.event(redaction)?;
+        let redaction = reader.view.event(redaction)?;
         let mut inner = Writer::with_capacity(96);
         inner.open();
-        own(view, viewer, stay, &redaction, &mut inner)?;
+        own(reader, &redaction, &mut inner)?;
         inner.close();
         out.key("redacted_because");
-        redaction.write_client(room_id, &inner.into_text(), out.text());
+        redaction.write_client(reader.form.room_id, &inner.into_text(), out.text());
     }
     if let Some(bundle) = bundle {
         out.key("m.relations");
-        relations(view, viewer, stay, bundle, room_id, &mut out)?;
+        relations(reader, bundle, &mut out)?;
     }
     out.close();
     Ok(out.into_text())
 }
 
 /// Everything that concerns the event alone.
-fn own(
-    view: &View<'_>,
-    viewer: &Viewer,
-    stay: &Stay,
-    event: &Stored,
-    out: &mut Writer,
-) -> Result<()> {
+fn own(reader: &Reader<'_>, event: &Stored, out: &mut Writer) -> Result<()> {
+    let Reader {
+        view, viewer, stay, ..
+    } = *reader;
     out.key("age");
     out.number(i128::from(view.now) - i128::from(event.origin_server_ts()));
     if let Some(txn) = viewer
@@ -126,18 +114,13 @@ fn at(view: &View<'_>, stay: &Stay, state: &At) -> Result<Membership> {
 }
 
 /// What others have related to the event.
-fn relations(
-    view: &View<'_>,
-    viewer: &Viewer,
-    stay: &Stay,
-    bundle: &Bundle,
-    room_id: Option<&RoomId>,
-    out: &mut Writer,
-) -> Result<()> {
+fn relations(reader: &Reader<'_>, bundle: &Bundle, out: &mut Writer) -> Result<()> {
+    // Related events are told as clients get them, whatever form was asked for.
     let form = Form {
-        room_id,
         federation: false,
+        ..reader.form
     };
+    let inside = Reader { form, ..*reader };
     out.open();
     if !bundle.references.is_empty() {
         out.key("m.reference");
@@ -156,7 +139,7 @@ fn relations(
     }
     if let Some(edit) = &bundle.edit {
         out.key("m.replace");
-        client_form::write_one(view, out, viewer, stay, edit, None, form)?;
+        inside.write(out, edit, None)?;
     }
     if let Some(thread) = &bundle.thread {
         out.key("m.thread");
@@ -167,22 +150,14 @@ fn relations(
         out.boolean(thread.participated);
         out.key("latest_event");
         // An event in a thread has edits and references of its own, but never a thread.
-        let inner = client_form::bundles(view, viewer, &[&thread.latest])?
+        let inner = client_form::bundles(reader.view, reader.viewer, &[&thread.latest])?
             .pop()
             .flatten();
         let inner = inner.map(|inner| Bundle {
             thread: None,
             ..inner
         });
-        client_form::write_one(
-            view,
-            out,
-            viewer,
-            stay,
-            &thread.latest,
-            inner.as_ref(),
-            form,
-        )?;
+        inside.write(out, &thread.latest, inner.as_ref())?;
         out.close();
     }
     out.close();

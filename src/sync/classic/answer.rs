@@ -200,10 +200,10 @@ impl Builder<'_> {
             match standing.membership {
                 Membership::Join => self.joined(room, &room_id, &standing)?,
                 Membership::Invite if is_new || self.ask.full_state => {
-                    self.invited(room, &room_id, &standing)?
+                    self.invited(room, &room_id, &standing)?;
                 }
                 Membership::Knock if is_new || self.ask.full_state => {
-                    self.knocked(room, &room_id)?
+                    self.knocked(room, &room_id)?;
                 }
                 Membership::Leave | Membership::Ban
                     if is_new && self.tells_of_leaving(&standing) =>

@@ -12,7 +12,7 @@ use store::{Pos, RoomNo};
 
 use super::answer::{Builder, write_account_data};
 use crate::bells::RoomMarks;
-use crate::client_form::{self, Form, Stay};
+use crate::client_form::{Form, Reader, Stay};
 use crate::delta::{self, Known, Members, Moments, StateAt};
 use crate::ephemeral;
 use crate::error::Result;
@@ -22,6 +22,19 @@ use crate::members::{self, Summary};
 use crate::token::Place;
 use crate::unread::{self, Counts, RoomUnread, Rules};
 use crate::window::{self, Keep, Window};
+
+/// A room that is being told of.
+struct Visit<'a> {
+    room: RoomNo,
+    room_id: &'a RoomId,
+    standing: &'a Standing,
+    /// Where the client knows the room from, if it does.
+    from: Option<Pos>,
+    /// Whether the user has come to the room since the client asked last.
+    is_entered: bool,
+    /// What may have changed since then; nothing is known if none.
+    marks: Option<RoomMarks>,
+}
 
 /// A timeline, and the state beside it.
 struct Told {
@@ -44,27 +57,35 @@ impl Builder<'_> {
     ) -> Result<()> {
         let since = self.since.map(|since| since.pos);
         let is_entered = since.is_some_and(|since| standing.joined_at.is_none_or(|at| at > since));
-        // Where the client knows the room from.
         let from = since.filter(|_| !is_entered);
         let marks = self.room_marks(room);
+        let visit = Visit {
+            room,
+            room_id,
+            standing,
+            from,
+            is_entered,
+            marks,
+        };
         let is_whole = from.is_none() || self.ask.full_state;
-        let quiet = marks.is_some_and(|marks| marks == RoomMarks::default());
-        if quiet && !is_whole && !self.typing.is_due(room) && !self.room_data.contains_key(&room) {
+        let is_quiet = marks.is_some_and(|marks| marks == RoomMarks::default());
+        if is_quiet && !is_whole && !self.typing.is_due(room) && !self.room_data.contains_key(&room)
+        {
             return Ok(());
         }
         if is_entered {
             self.moves.entered.push(room);
         }
-        let told = self.timeline_of_joined(room, room_id, standing, from, is_entered, marks)?;
+        let told = self.timeline_of_joined(&visit)?;
         let mut out = Writer::with_capacity(1024);
         out.any_key(room_id.as_str());
         out.open();
         let mut is_due = is_whole;
-        is_due |= self.write_told(&mut out, standing, &told, from)?;
-        is_due |= self.write_ephemeral(&mut out, room, room_id, from, marks)?;
-        is_due |= self.write_room_data(&mut out, room, room_id, from.is_none())?;
-        is_due |= self.has_read(room, from, marks)?;
-        is_due |= told.window.hidden && self.counts_differ(room, standing, from)?;
+        is_due |= self.write_told(&mut out, &visit, &told)?;
+        is_due |= self.write_ephemeral(&mut out, &visit)?;
+        is_due |= self.write_room_data(&mut out, &visit, from.is_none())?;
+        is_due |= self.has_read(&visit)?;
+        is_due |= told.window.hidden && self.counts_differ(&visit)?;
         if !is_due {
             return Ok(());
         }
@@ -73,7 +94,7 @@ impl Builder<'_> {
             out.key("summary");
             summary.write(&self.view, &mut out)?;
         }
-        self.write_unread(&mut out, room, standing)?;
+        self.write_unread(&mut out, &visit)?;
         out.close();
         let section = &mut self.sections.join;
         section.item();
@@ -81,41 +102,10 @@ impl Builder<'_> {
         Ok(())
     }
 
-    fn timeline_of_joined(
-        &mut self,
-        room: RoomNo,
-        room_id: &RoomId,
-        standing: &Standing,
-        from: Option<Pos>,
-        is_entered: bool,
-        marks: Option<RoomMarks>,
-    ) -> Result<Told> {
-        let is_silent = from.is_some() && marks.is_some_and(|marks| marks.event == Pos::ZERO);
-        let mut window = Window::empty(self.head());
-        if !is_silent {
-            let (user, s, viewer) = (self.viewer.user, self.view.s, OnceCell::new());
-            let stay = standing.joined_at;
-            let sees = |event: &Stored| {
-                if event.pos().zip(stay).is_some_and(|(pos, stay)| pos >= stay) {
-                    return Ok(true);
-                }
-                if viewer.get().is_none() {
-                    let _ = viewer.set(visibility::Viewer::new(s, room, Some(user))?);
-                }
-                Ok(viewer
-                    .get()
-                    .map_or(Ok(false), |viewer| viewer.sees(event))?)
-            };
-            window = self.window(
-                room,
-                room_id,
-                (from.unwrap_or(Pos::ZERO), self.head()),
-                sees,
-            )?;
-            // What the client may know of the room is from an earlier stay, with a gap behind it.
-            window.limited |= is_entered;
-        }
-        if from.is_some() && window.is_void() && !self.ask.full_state {
+    fn timeline_of_joined(&mut self, visit: &Visit<'_>) -> Result<Told> {
+        let (room, room_id) = (visit.room, visit.room_id);
+        let mut window = self.window_of_joined(visit)?;
+        if visit.from.is_some() && window.is_void() && !self.ask.full_state {
             return Ok(Told {
                 window,
                 state: Vec::new(),
@@ -125,7 +115,7 @@ impl Builder<'_> {
         }
         let end = At::now(self.view.s, room)?;
         self.cut(&mut window, &end)?;
-        let then = match from {
+        let then = match visit.from {
             None => None,
             Some(from) if window.limited || window.hidden => {
                 Some(At::position(self.view.s, room, from)?)
@@ -141,19 +131,41 @@ impl Builder<'_> {
         };
         let moments = Moments::new(known, &window, end, true);
         let state = self.state(room, room_id, &moments, &window)?;
-        let changed = window
-            .events
-            .iter()
-            .chain(&state)
-            .any(|event| members::changes_summary(event));
+        let mut told = window.events.iter().chain(&state);
+        let renames =
+            window.limited || window.hidden || told.any(|event| members::changes_summary(event));
         let is_newest = !window.hidden;
-        let renames = changed || window.limited || window.hidden;
         Ok(Told {
             window,
             state,
             renames,
             is_newest,
         })
+    }
+
+    fn window_of_joined(&self, visit: &Visit<'_>) -> Result<Window> {
+        let is_silent = visit.marks.is_some_and(|marks| marks.event == Pos::ZERO);
+        if is_silent && visit.from.is_some() {
+            return Ok(Window::empty(self.head()));
+        }
+        let (user, room, s, viewer) = (self.viewer.user, visit.room, self.view.s, OnceCell::new());
+        let stay = visit.standing.joined_at;
+        let sees = |event: &Stored| {
+            if event.pos().zip(stay).is_some_and(|(pos, stay)| pos >= stay) {
+                return Ok(true);
+            }
+            if viewer.get().is_none() {
+                let _ = viewer.set(visibility::Viewer::new(s, room, Some(user))?);
+            }
+            Ok(viewer
+                .get()
+                .map_or(Ok(false), |viewer| viewer.sees(event))?)
+        };
+        let stretch = (visit.from.unwrap_or(Pos::ZERO), self.head());
+        let mut window = self.window(room, visit.room_id, stretch, sees)?;
+        // What the client may know of the room is from an earlier stay, with a gap behind it.
+        window.limited |= visit.is_entered;
+        Ok(window)
     }
 
     /// See [`delta::cut`]; clients that take no state from the timeline are not misled by it.
@@ -241,19 +253,19 @@ impl Builder<'_> {
     }
 
     /// Writes timeline and state; says whether there is anything in them.
-    fn write_told(
-        &self,
-        out: &mut Writer,
-        standing: &Standing,
-        told: &Told,
-        from: Option<Pos>,
-    ) -> Result<bool> {
-        let stay = Stay::of(self.view.s, &self.viewer, Some(standing))?;
+    fn write_told(&self, out: &mut Writer, visit: &Visit<'_>, told: &Told) -> Result<bool> {
+        let stay = Stay::of(self.view.s, &self.viewer, Some(visit.standing))?;
         let Told { window, state, .. } = told;
         // Inside a sync the place tells the room; as servers exchange them, events name it themselves.
         let form = Form {
             room_id: None,
             federation: self.ask.filter.federation_format,
+        };
+        let reader = Reader {
+            view: &self.view,
+            viewer: &self.viewer,
+            stay: &stay,
+            form,
         };
         let mut is_due = false;
         let wants_state = self.ask.dialect.state_at() == StateAt::End;
@@ -264,19 +276,18 @@ impl Builder<'_> {
             out.open_list();
             for event in state {
                 out.item();
-                client_form::write_one(&self.view, out, &self.viewer, &stay, event, None, form)?;
+                reader.write(out, event, None)?;
             }
             out.close_list();
             out.close();
             is_due |= !state.is_empty();
         }
-        if !window.events.is_empty() || window.limited || from.is_none() {
+        if !window.events.is_empty() || window.limited || visit.from.is_none() {
             out.key("timeline");
             out.open();
             out.key("events");
             out.open_list();
-            let (view, reader) = (&self.view, (&self.viewer, &stay));
-            client_form::write_all(view, out, reader, &window.events, told.is_newest, form)?;
+            reader.write_all(out, &window.events, told.is_newest)?;
             out.close_list();
             out.key("limited");
             out.boolean(window.limited);
@@ -288,14 +299,14 @@ impl Builder<'_> {
         Ok(is_due)
     }
 
-    fn write_ephemeral(
-        &mut self,
-        out: &mut Writer,
-        room: RoomNo,
-        room_id: &RoomId,
-        from: Option<Pos>,
-        marks: Option<RoomMarks>,
-    ) -> Result<bool> {
+    fn write_ephemeral(&mut self, out: &mut Writer, visit: &Visit<'_>) -> Result<bool> {
+        let Visit {
+            room,
+            room_id,
+            from,
+            marks,
+            ..
+        } = *visit;
         let filter = &self.ask.filter.ephemeral;
         if !filter.has_room(room_id) {
             return Ok(false);
@@ -327,13 +338,8 @@ impl Builder<'_> {
         Ok(true)
     }
 
-    fn write_room_data(
-        &self,
-        out: &mut Writer,
-        room: RoomNo,
-        room_id: &RoomId,
-        is_new: bool,
-    ) -> Result<bool> {
+    fn write_room_data(&self, out: &mut Writer, visit: &Visit<'_>, is_new: bool) -> Result<bool> {
+        let Visit { room, room_id, .. } = *visit;
         let filter = &self.ask.filter.room_data;
         if !filter.has_room(room_id) {
             return Ok(false);
@@ -355,7 +361,10 @@ impl Builder<'_> {
     }
 
     /// Whether the user has read something that the client is not told of by a receipt, so that the counts have to be told.
-    fn has_read(&self, room: RoomNo, from: Option<Pos>, marks: Option<RoomMarks>) -> Result<bool> {
+    fn has_read(&self, visit: &Visit<'_>) -> Result<bool> {
+        let Visit {
+            room, from, marks, ..
+        } = *visit;
         let Some(from) = from.filter(|_| !self.ask.filter.ephemeral.has_type("m.receipt")) else {
             return Ok(false);
         };
@@ -367,37 +376,31 @@ impl Builder<'_> {
     }
 
     /// Whether an event that the client's filter hides changes what is unread.
-    fn counts_differ(
-        &mut self,
-        room: RoomNo,
-        standing: &Standing,
-        from: Option<Pos>,
-    ) -> Result<bool> {
-        let unread = self.unread(room, standing)?;
-        Ok(from.is_none_or(|from| unread.changed > from))
+    fn counts_differ(&mut self, visit: &Visit<'_>) -> Result<bool> {
+        let unread = self.unread(visit)?;
+        Ok(visit.from.is_none_or(|from| unread.changed > from))
     }
 
-    fn unread(&mut self, room: RoomNo, standing: &Standing) -> Result<RoomUnread> {
+    fn unread(&mut self, visit: &Visit<'_>) -> Result<RoomUnread> {
         let rules = match self.rules.take() {
             Some(rules) => rules,
             None => Rules::of(self.sync, &self.viewer)?,
         };
-        let (view, viewer) = (&self.view, &self.viewer);
-        let receipts = self
-            .known_marks(room)
-            .map(|(marks, reach)| (marks.receipt, reach));
+        let Visit { room, standing, .. } = *visit;
+        let known = self.known_marks(room);
+        let receipts = known.map(|(marks, reach)| (marks.receipt, reach));
         let place = unread::Place {
             room,
             standing,
             receipts,
         };
-        let unread = self.sync.count(view, viewer, &rules, place)?;
+        let unread = self.sync.count(&self.view, &self.viewer, &rules, place)?;
         self.rules = Some(rules);
         Ok(unread)
     }
 
-    fn write_unread(&mut self, out: &mut Writer, room: RoomNo, standing: &Standing) -> Result<()> {
-        let unread = self.unread(room, standing)?;
+    fn write_unread(&mut self, out: &mut Writer, visit: &Visit<'_>) -> Result<()> {
+        let unread = self.unread(visit)?;
         let (all, by_thread) = (unread.all(), self.ask.filter.by_thread);
         out.key("unread_notifications");
         write_counts(out, if by_thread { unread.main() } else { all });
@@ -450,11 +453,20 @@ impl Builder<'_> {
         if stay_end.is_some() {
             self.moves.left.push(room);
         }
+        // The client is told all there is of a room that is over, whatever it knew.
+        let visit = Visit {
+            room,
+            room_id,
+            standing,
+            from: None,
+            is_entered: false,
+            marks: None,
+        };
         let mut out = Writer::with_capacity(1024);
         out.any_key(room_id.as_str());
         out.open();
-        self.write_told(&mut out, standing, &told, None)?;
-        self.write_room_data(&mut out, room, room_id, since.is_none())?;
+        self.write_told(&mut out, &visit, &told)?;
+        self.write_room_data(&mut out, &visit, since.is_none())?;
         out.close();
         let section = &mut self.sections.leave;
         section.item();

@@ -9,7 +9,7 @@ use rooms::receipts::Kind;
 use ruma::{OwnedEventId, OwnedRoomId};
 use serde_json::{Value, json};
 
-use super::house::{Asks, Client, House, entries, timeline, user};
+use super::house::{Asks, Client, House, list, timeline, user};
 use crate::Dialect;
 
 const NAMES: [&str; 3] = ["alice", "bob", "carol"];
@@ -442,15 +442,17 @@ impl World {
         let before: Vec<String> = client.joined.keys().cloned().collect();
         let answer = client.sync(&self.house).await;
         for (room, covered) in self.rooms.iter().zip(&mut self.covered[at]) {
-            check_room(
+            let was_in = before.contains(&room.id.to_string());
+            let (who, covered_before) = (*who, *covered);
+            let case = Case {
                 room,
-                *who,
+                who,
                 client,
-                &answer,
                 is_first,
-                before.contains(&room.id.to_string()),
-                *covered,
-            );
+                was_in,
+                covered: covered_before,
+            };
+            case.check(&answer);
             *covered = room.log.len();
         }
     }
@@ -526,83 +528,102 @@ impl Room {
     }
 }
 
-/// Whether what was told of a room is exactly what may be told.
-fn check_room(
-    room: &Room,
+/// What is compared: a room, somebody who asks, and how much of the room they knew before.
+struct Case<'a> {
+    room: &'a Room,
     who: usize,
-    client: &Client,
-    answer: &Value,
+    client: &'a Client,
     is_first: bool,
     was_in: bool,
     covered: usize,
-) {
-    let now = room.log.len();
-    let id = room.id.as_str();
-    let is_in = room.membership(who, now) == Some(Membership::Join);
-    let (join, leave) = (&answer["rooms"]["join"][id], &answer["rooms"]["leave"][id]);
-    assert!(
-        join.is_null() || is_in,
-        "a room is told as joined that the user is not in"
-    );
-    assert_eq!(
-        client.joined.contains_key(id),
-        is_in,
-        "which rooms the client believes to be in"
-    );
-    assert_eq!(
-        client.invited.contains(id),
-        room.membership(who, now) == Some(Membership::Invite)
-    );
-    if room.membership(who, now) == Some(Membership::Invite) {
-        // An invitation is all that is told of the room, even to those who were in it.
-        assert!(join.is_null() && leave.is_null());
-        return;
+}
+
+impl Case<'_> {
+    fn is_in(&self) -> bool {
+        self.room.membership(self.who, self.room.log.len()) == Some(Membership::Join)
     }
-    let told = if is_in { join } else { leave };
-    if is_first && !is_in {
-        return;
+
+    /// Whether what was told of a room is exactly what may be told.
+    fn check(&self, answer: &Value) {
+        let Self {
+            room, who, client, ..
+        } = *self;
+        let (id, now, is_in) = (room.id.as_str(), room.log.len(), self.is_in());
+        let is_invited = room.membership(who, now) == Some(Membership::Invite);
+        let (join, leave) = (&answer["rooms"]["join"][id], &answer["rooms"]["leave"][id]);
+        assert!(
+            join.is_null() || is_in,
+            "a room is told as joined that the user is not in"
+        );
+        assert_eq!(
+            client.joined.contains_key(id),
+            is_in,
+            "which rooms the client believes to be in"
+        );
+        assert_eq!(client.invited.contains(id), is_invited);
+        if is_invited {
+            // An invitation is all that is told of the room, even to those who were in it.
+            assert!(join.is_null() && leave.is_null());
+        } else if is_in {
+            self.check_timeline(join, 0, now);
+            self.check_belief(join, now);
+        } else if !self.is_first {
+            let own = |at: &usize| room.is_own(who, *at);
+            let upto = (0..now).rev().find(own).map_or(0, |at| at + 1);
+            let was_in = |at: &usize| room.membership(who, *at) == Some(Membership::Join);
+            let end = (0..=upto).rev().find(was_in).map_or(0, |at| at + 1);
+            self.check_timeline(leave, end, upto);
+            if end > self.covered {
+                self.check_belief(leave, end);
+            }
+        }
     }
-    // Somebody who left and came back within one answer begins anew.
-    let stays = was_in && room.joined_at(who).is_some_and(|at| at < covered);
-    let from = if is_in && !stays { 0 } else { covered };
-    let last_own = (0..now)
-        .rev()
-        .find(|at| room.is_own(who, *at))
-        .map_or(0, |at| at + 1);
-    let upto = if is_in { now } else { last_own };
-    let end_of_stay = (0..=upto)
-        .rev()
-        .find(|at| room.membership(who, *at) == Some(Membership::Join))
-        .map_or(0, |at| at + 1);
-    let may = |at: &usize| {
-        let is_within = is_in || *at < end_of_stay || room.is_own(who, *at);
-        is_within && room.sees(who, *at, now)
-    };
-    let only_messages = !client.asks.filter["room"]["timeline"]["types"].is_null();
-    let wanted = |at: &usize| {
-        !only_messages || !matches!(room.log[*at].what, What::Set { .. } | What::Redaction)
-    };
-    let expected: Vec<String> = (from..upto.max(from))
-        .filter(may)
-        .filter(wanted)
-        .map(|at| room.log[at].id.clone())
-        .collect();
-    let timeline = timeline(told);
-    let limit = client.asks.filter["room"]["timeline"]["limit"]
-        .as_u64()
-        .unwrap() as usize;
-    let is_limited = told["timeline"]["limited"] == true;
-    if is_in || end_of_stay > covered {
-        let newest = &expected[expected.len().saturating_sub(limit)..];
-        // A timeline that would mislead is cut short, and told as a gap.
-        let is_cut =
-            client.asks.dialect == Dialect::State && is_limited && timeline.len() < newest.len();
-        let may_cut = is_cut && !(from..upto).all(|at| may(&at) && wanted(&at));
-        let newest = if may_cut {
-            &newest[newest.len() - timeline.len()..]
-        } else {
-            newest
+
+    /// Whether the timeline holds the newest of what may be told up to `upto`; of a stay that ended at `end`, if it has.
+    fn check_timeline(&self, told: &Value, end: usize, upto: usize) {
+        let Self {
+            room,
+            who,
+            client,
+            covered,
+            ..
+        } = *self;
+        let (now, is_in) = (room.log.len(), self.is_in());
+        // Somebody who left and came back within one answer begins anew.
+        let stays = self.was_in && room.joined_at(who).is_some_and(|at| at < covered);
+        let from = if is_in && !stays { 0 } else { covered };
+        let may = |at: &usize| {
+            let is_within = is_in || *at < end || room.is_own(who, *at);
+            is_within && room.sees(who, *at, now)
         };
+        let only_messages = !client.asks.filter["room"]["timeline"]["types"].is_null();
+        let is_message = |at: usize| matches!(room.log[at].what, What::Said { .. });
+        let wanted = |at: &usize| !only_messages || is_message(*at);
+        let all = (from..upto.max(from)).filter(may).filter(wanted);
+        let expected: Vec<String> = all.map(|at| room.log[at].id.clone()).collect();
+        let timeline = timeline(told);
+        let limit = client.asks.filter["room"]["timeline"]["limit"]
+            .as_u64()
+            .unwrap() as usize;
+        let is_limited = told["timeline"]["limited"] == true;
+        if !is_in && end <= covered {
+            // An invitation taken back, a ban of somebody outside: that alone.
+            assert!(
+                timeline.len() <= 1 && timeline.iter().all(|id| expected.contains(id)),
+                "{told}"
+            );
+            return;
+        }
+        let mut newest = &expected[expected.len().saturating_sub(limit)..];
+        // A timeline that would mislead about the state is cut short, and told as a gap.
+        let hides = !(from..upto).all(|at| may(&at) && wanted(&at));
+        if hides
+            && is_limited
+            && client.asks.dialect == Dialect::State
+            && timeline.len() < newest.len()
+        {
+            newest = &newest[newest.len() - timeline.len()..];
+        }
         assert_eq!(
             timeline, newest,
             "{} {is_in} {from}..{upto}",
@@ -612,38 +633,31 @@ fn check_room(
             is_limited || newest.len() == expected.len(),
             "a gap that is not told"
         );
-    } else {
-        // An invitation taken back, a ban of somebody outside: that alone.
-        assert!(
-            timeline.len() <= 1 && timeline.iter().all(|id| expected.contains(id)),
-            "{told}"
-        );
     }
-    if told.is_null() {
-        return;
-    }
-    if is_in || end_of_stay > covered {
-        check_state(
-            room,
-            who,
-            client,
-            told,
-            if is_in { now } else { end_of_stay },
-        );
-    }
-    if is_in {
-        let belief = &client.joined[id];
-        assert_eq!(
-            (belief.notifications, belief.highlights),
-            room.unread(who),
-            "unread in {told}"
-        );
-    }
-    for (_, event) in entries(&told["timeline"]["events"]) {
-        assert_eq!(
-            event["unsigned"].get("redacted_because").is_some(),
-            event["content"].as_object().unwrap().is_empty()
-        );
+
+    /// Whether the client now believes what is true of the room, up to an event.
+    fn check_belief(&self, told: &Value, upto: usize) {
+        if told.is_null() {
+            return;
+        }
+        let Self {
+            room, who, client, ..
+        } = *self;
+        check_state(room, who, client, told, upto);
+        if let Some(belief) = client.joined.get(room.id.as_str()) {
+            let counts = (belief.notifications, belief.highlights);
+            assert_eq!(counts, room.unread(who), "unread in {told}");
+        }
+        for event in list(&told["timeline"]["events"]) {
+            if event["type"] == "m.room.message" {
+                let is_empty = event["content"].as_object().unwrap().is_empty();
+                assert_eq!(
+                    event["unsigned"].get("redacted_because").is_some(),
+                    is_empty,
+                    "{event}"
+                );
+            }
+        }
     }
 }
 
@@ -670,8 +684,8 @@ fn check_state(room: &Room, who: usize, client: &Client, told: &Value, upto: usi
         for sender in needed {
             let key = ("m.room.member".to_owned(), sender);
             assert_eq!(
-                believed.get(&key).is_some(),
-                truth.get(&key).is_some(),
+                believed.contains_key(&key),
+                truth.contains_key(&key),
                 "the sender of an event is known"
             );
         }

@@ -52,7 +52,7 @@ async fn typing_receipts_and_account_data_wake() {
         house
             .rooms
             .typing()
-            .set(no, alice, Some(Duration::from_secs(20)))
+            .set(no, alice, Some(Duration::from_secs(20)));
     };
     let (answer, ()) = tokio::join!(bob.wait(&house), types);
     let typing = json!([{ "content": { "user_ids": ["@alice:here"] }, "type": "m.typing" }]);
