@@ -132,7 +132,7 @@ impl House {
         };
         let creator = user(creator);
         let new = NewRoom {
-            version: RoomVersionId::V11,
+            version: RoomVersionId::try_from("11").unwrap(),
             create: Map::new(),
             creator_content: object(json!({ "displayname": creator.localpart() })),
             state: vec![
