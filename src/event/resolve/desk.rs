@@ -23,6 +23,7 @@ pub(super) struct Desk<'s, S: Source> {
     slots: HashMap<S::Id, Slot>,
     nodes: Vec<Node<S::Id>>,
     shelf_bytes: usize,
+    create: Option<Option<Slot>>,
     /// What the states agree on, as far as it was asked for.
     agreed: ByKey<Option<Slot>>,
 }
@@ -52,6 +53,7 @@ impl<'s, S: Source> Desk<'s, S> {
             slots: HashMap::new(),
             nodes: Vec::new(),
             shelf_bytes: 0,
+            create: None,
             agreed: HashMap::new(),
         }
     }
@@ -131,7 +133,12 @@ impl<'s, S: Source> Desk<'s, S> {
 
     /// The room's create event.
     pub(super) fn create(&mut self) -> Result<Option<Slot>, S::Error> {
-        Ok(self.source.create()?.map(|id| self.slot(id)))
+        if let Some(known) = self.create {
+            return Ok(known);
+        }
+        let create = self.source.create()?.map(|id| self.slot(id));
+        self.create = Some(create);
+        Ok(create)
     }
 
     /// The power levels among the auth events.

@@ -1,8 +1,10 @@
 //! Where several states differ, and resolution over whole states in memory.
 
-use super::{Known, Pair, Place, Rank, Source, chain, resolve};
+use super::{Known, Pair, Place, Rank, Source, resolve};
+use crate::id::create_of_room;
 use crate::rules::{RoomIds, Rules};
 use ruma::{EventId, OwnedEventId};
+use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
 use std::hash::Hash;
@@ -85,159 +87,193 @@ pub fn resolve_sets(
     states: &[StateMap],
     find: impl Fn(&EventId) -> Option<Known>,
 ) -> StateMap {
-    let mut whole = Whole::default();
-    if rules.room_ids == RoomIds::OfCreate
-        && let Some(create) = states
-            .iter()
-            .flat_map(HashMap::values)
-            .find_map(|id| crate::id::create_of_room(find(id)?.pdu.room_id()))
-    {
-        whole.number(&create);
-    }
-    let mut keys: HashMap<&Pair, Vec<Option<usize>>> = HashMap::new();
-    for (at, state) in states.iter().enumerate() {
-        for (pair, event_id) in state {
-            let events = keys.entry(pair).or_insert_with(|| vec![None; states.len()]);
-            if let Some(event) = events.get_mut(at) {
-                *event = Some(whole.number(event_id));
-            }
-        }
-    }
-    let mut conflicts = Conflicts::between(states.len());
-    for ((event_type, state_key), events) in keys {
-        match events.first() {
-            Some(Some(event)) if events.iter().all(|other| *other == Some(*event)) => {
-                whole
-                    .agreed
-                    .entry(event_type.clone())
-                    .or_default()
-                    .insert(state_key.clone(), *event);
-            }
-            _ => conflicts.note(event_type, state_key, events),
-        }
-    }
-    whole.load(find);
-    whole.find_create(rules);
-    let Ok(resolved) = resolve(rules, &conflicts, &whole);
-    whole.into_state(resolved)
+    let Some(first) = states.first() else {
+        return StateMap::new();
+    };
+    let mut whole = Whole {
+        rules,
+        first,
+        find,
+        conflicts: Conflicts::between(states.len()),
+        numbered: RefCell::default(),
+    };
+    whole.compare(states);
+    let Ok(resolved) = resolve(rules, &whole.conflicts, &whole);
+    let agreed = first.iter().filter(|(pair, _)| whole.is_agreed(pair));
+    let mut state: StateMap = agreed
+        .map(|(pair, id)| (pair.clone(), id.clone()))
+        .collect();
+    state.extend(
+        resolved
+            .into_iter()
+            .filter_map(|(pair, at)| Some((pair, whole.id(at)?))),
+    );
+    state
 }
 
-/// Everything in memory, numbered.
+/// States in memory. Events are numbered and ranked when somebody asks for them, so what the states agree on costs a comparison and no more.
+struct Whole<'s, F> {
+    rules: &'s Rules,
+    /// One of the states: where it differs from the others is in the conflicts, and all the rest is agreed.
+    first: &'s StateMap,
+    find: F,
+    conflicts: Conflicts<usize>,
+    numbered: RefCell<Numbered>,
+}
+
 #[derive(Default)]
-struct Whole {
+struct Numbered {
     numbers: HashMap<OwnedEventId, usize>,
-    ids: Vec<OwnedEventId>,
-    events: Vec<Option<(Known, Vec<usize>, Rank)>>,
-    create: Option<usize>,
-    agreed: HashMap<String, HashMap<String, usize>>,
+    events: Vec<Met>,
 }
 
-impl Whole {
-    fn number(&mut self, event_id: &EventId) -> usize {
-        if let Some(number) = self.numbers.get(event_id) {
+/// An event that came up. Its rank is the length of the longest way from it to the start of the room.
+struct Met {
+    id: OwnedEventId,
+    known: Option<Known>,
+    rank: Option<Rank>,
+}
+
+impl<F: Fn(&EventId) -> Option<Known>> Whole<'_, F> {
+    fn compare(&mut self, states: &[StateMap]) {
+        for (pair, id) in self.first {
+            if !states.iter().all(|state| state.get(pair) == Some(id)) {
+                self.note(pair, states);
+            }
+        }
+        for pair in states.iter().skip(1).flat_map(StateMap::keys) {
+            if !self.first.contains_key(pair) {
+                self.note(pair, states);
+            }
+        }
+    }
+
+    fn note(&mut self, pair: &Pair, states: &[StateMap]) {
+        let events = states
+            .iter()
+            .map(|state| state.get(pair).map(|id| self.number(id)));
+        let events = events.collect();
+        self.conflicts.note(&pair.0, &pair.1, events);
+    }
+
+    fn is_agreed(&self, (event_type, state_key): &Pair) -> bool {
+        !self.conflicts.contains(event_type, state_key)
+    }
+
+    fn number(&self, id: &EventId) -> usize {
+        let mut numbered = self.numbered.borrow_mut();
+        if let Some(number) = numbered.numbers.get(id) {
             return *number;
         }
-        self.numbers.insert(event_id.to_owned(), self.ids.len());
-        self.ids.push(event_id.to_owned());
-        self.ids.len() - 1
+        let number = numbered.events.len();
+        numbered.events.push(Met {
+            id: id.to_owned(),
+            known: (self.find)(id),
+            rank: None,
+        });
+        numbered.numbers.insert(id.to_owned(), number);
+        number
     }
 
-    /// The create event: the one of that id where the room is named after it, else the one the states agree on, else any.
-    fn find_create(&mut self, rules: &Rules) {
-        let is_create = |known: &Known| known.pdu.state_pair() == Some(("m.room.create", ""));
-        let of_room = self
-            .events
-            .iter()
-            .flatten()
-            .find_map(|(known, ..)| crate::id::create_of_room(known.pdu.room_id()));
-        let agreed = self
-            .agreed
-            .get("m.room.create")
-            .and_then(|keys| keys.get(""))
-            .copied();
-        self.create = match rules.room_ids {
-            RoomIds::OfCreate => of_room.and_then(|id| self.numbers.get(&id).copied()),
-            RoomIds::Chosen => agreed.or_else(|| {
-                let creates = (0..self.events.len())
-                    .filter(|at| self.known(*at).is_some_and(|(known, ..)| is_create(known)));
-                creates.min_by_key(|at| self.ids.get(*at))
-            }),
-        };
+    fn id(&self, at: usize) -> Option<OwnedEventId> {
+        Some(self.numbered.borrow().events.get(at)?.id.clone())
     }
 
-    /// Loads the events of the states and all that stand behind them, and ranks them.
-    fn load(&mut self, find: impl Fn(&EventId) -> Option<Known>) {
-        while let Some(event_id) = self.ids.get(self.events.len()).cloned() {
-            let known = find(&event_id);
-            let auth = known
-                .iter()
-                .flat_map(|known| known.pdu.auth_events())
-                .map(|auth| self.number(auth))
-                .collect();
-            self.events.push(known.map(|known| (known, auth, 0)));
+    fn known(&self, at: usize) -> Option<Known> {
+        self.numbered.borrow().events.get(at)?.known.clone()
+    }
+
+    fn auth(&self, at: usize) -> Vec<usize> {
+        let known = self.known(at);
+        let auth = known.iter().flat_map(|known| known.pdu.auth_events());
+        auth.map(|id| self.number(id)).collect()
+    }
+
+    fn ranked(&self, at: usize) -> Option<Rank> {
+        self.numbered.borrow().events.get(at)?.rank
+    }
+
+    fn set_rank(&self, at: usize, rank: Rank) {
+        if let Some(event) = self.numbered.borrow_mut().events.get_mut(at) {
+            event.rank = Some(rank);
         }
-        let links: Vec<_> = self
-            .events
-            .iter()
-            .enumerate()
-            .filter_map(|(at, event)| Some((at, event.as_ref()?.1.as_slice())))
-            .collect();
-        for (rank, at) in (1..).zip(chain::oldest_first(&links)) {
-            if let Some(Some(event)) = self.events.get_mut(at) {
-                event.2 = rank;
+    }
+
+    /// Ranks an event after those behind it. One that stands behind itself finds its own rank still at nothing.
+    fn rank(&self, at: usize) -> Rank {
+        let mut to_rank = vec![(at, false)];
+        while let Some((at, auth_is_ranked)) = to_rank.pop() {
+            if auth_is_ranked {
+                let behind = self
+                    .auth(at)
+                    .into_iter()
+                    .filter_map(|auth| self.ranked(auth));
+                self.set_rank(at, behind.max().unwrap_or(0) + 1);
+            } else if self.ranked(at).is_none() {
+                self.set_rank(at, 0);
+                to_rank.push((at, true));
+                to_rank.extend(self.auth(at).into_iter().map(|auth| (auth, false)));
             }
         }
+        self.ranked(at).unwrap_or(0)
     }
 
-    fn into_state(self, resolved: HashMap<Pair, usize>) -> StateMap {
-        let agreed = self.agreed.into_iter().flat_map(|(event_type, keys)| {
-            keys.into_iter()
-                .map(move |(state_key, event)| ((event_type.clone(), state_key), event))
-        });
-        agreed
-            .chain(resolved)
-            .filter_map(|(pair, event)| Some((pair, self.ids.get(event)?.clone())))
-            .collect()
-    }
-
-    fn known(&self, id: usize) -> Option<&(Known, Vec<usize>, Rank)> {
-        self.events.get(id)?.as_ref()
+    /// The create event that the states have, or else the one behind what they have.
+    fn find_create(&self) -> Option<usize> {
+        let pair = ("m.room.create".to_owned(), String::new());
+        if let Some(id) = self.first.get(&pair).filter(|_| self.is_agreed(&pair)) {
+            return Some(self.number(id));
+        }
+        let mut to_visit: Vec<usize> = self.conflicts.sides().into_iter().flatten().collect();
+        to_visit.sort_unstable_by_key(|at| self.id(*at));
+        let mut seen = HashSet::new();
+        while let Some(at) = to_visit.pop() {
+            if self
+                .known(at)
+                .is_some_and(|known| known.pdu.state_pair() == Some(("m.room.create", "")))
+            {
+                return Some(at);
+            }
+            if seen.insert(at) {
+                to_visit.extend(self.auth(at));
+            }
+        }
+        None
     }
 }
 
-impl Source for Whole {
+impl<F: Fn(&EventId) -> Option<Known>> Source for Whole<'_, F> {
     type Id = usize;
     type Error = Infallible;
 
-    fn event(&self, id: usize) -> Result<Option<Known>, Infallible> {
-        Ok(self.known(id).map(|(known, ..)| known.clone()))
+    fn event(&self, at: usize) -> Result<Option<Known>, Infallible> {
+        Ok(self.known(at))
     }
 
-    fn place(&self, id: usize) -> Result<Option<Place<usize>>, Infallible> {
-        Ok(self.known(id).map(|(_, auth, rank)| Place {
-            rank: *rank,
-            auth: auth.clone(),
+    fn place(&self, at: usize) -> Result<Option<Place<usize>>, Infallible> {
+        Ok(self.known(at).map(|_| Place {
+            rank: self.rank(at),
+            auth: self.auth(at),
         }))
     }
 
     fn create(&self) -> Result<Option<usize>, Infallible> {
-        Ok(self.create)
+        if self.rules.room_ids == RoomIds::Chosen {
+            return Ok(self.find_create());
+        }
+        let events = self.conflicts.sides().into_iter().flatten();
+        let mut rooms = events.filter_map(|at| create_of_room(self.known(at)?.pdu.room_id()));
+        Ok(rooms.next().map(|id| self.number(&id)))
     }
 
     fn agreed(&self, event_type: &str, state_key: &str) -> Result<Option<usize>, Infallible> {
-        Ok(self
-            .agreed
-            .get(event_type)
-            .and_then(|keys| keys.get(state_key))
-            .copied())
+        let pair = (event_type.to_owned(), state_key.to_owned());
+        Ok(self.first.get(&pair).map(|id| self.number(id)))
     }
 
     fn agreed_after(&self, rank: Rank) -> Result<Vec<usize>, Infallible> {
-        let agreed = self.agreed.values().flat_map(HashMap::values).copied();
-        Ok(agreed
-            .filter(|id| self.known(*id).is_some_and(|(.., it)| *it > rank))
-            .collect::<HashSet<_>>()
-            .into_iter()
-            .collect())
+        let agreed = self.first.iter().filter(|(pair, _)| self.is_agreed(pair));
+        let agreed = agreed.map(|(_, id)| self.number(id));
+        Ok(agreed.filter(|at| self.rank(*at) > rank).collect())
     }
 }

@@ -48,6 +48,25 @@ fn t15_every_mistake_is_noticed() {
     assert!(unnoticed.is_empty(), "no stored case notices {unnoticed:?}");
 }
 
+#[test]
+fn auth_events_come_first() {
+    let links: [(u8, &[u8]); 6] = [
+        (3, &[1, 2]),
+        (2, &[1]),
+        (1, &[9]),
+        (4, &[5]),
+        (5, &[4]),
+        (6, &[3, 3]),
+    ];
+    let sorted = super::chain::oldest_first(&links);
+    assert_eq!(sorted[..4], [1, 2, 3, 6]);
+    assert_eq!(
+        sorted.len(),
+        6,
+        "those that stand behind each other come last: {sorted:?}"
+    );
+}
+
 /// Looks for rooms that notice mistakes, and writes the fewest and smallest that notice all of them.
 #[test]
 #[ignore = "writes tests/cases/resolve.jsonl anew; run it when a mutation is added"]
