@@ -42,7 +42,7 @@ impl Composer {
             .map(|(pair, key)| (*key, resolved.get(pair).copied()))
             .collect();
         for (pair, event) in &resolved {
-            if !sides.iter().any(|(other, _)| other == pair) {
+            if !conflicts.contains(&pair.0, &pair.1) {
                 let key = self.tx.intern_state_key(&pair.0, &pair.1)?;
                 changes.push((key, Some(*event)));
             }
