@@ -3,11 +3,12 @@
 //! Despite the name nothing is flattened into full paths: paths are walked. Thousands of properties under one long name would otherwise
 //! cost the product of both, which is how a 64 KiB event becomes hundreds of megabytes.
 
+use crate::Pdu;
 use crate::glob::{self, Haystack};
 use ruma::push::ScalarJsonValue;
 use ruma::{EventId, OwnedRoomId, OwnedUserId, RoomId, UserId};
 use serde_json::value::RawValue;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 /// The parts of an event that rules can ask about, as a client would see them.
@@ -33,16 +34,29 @@ pub struct Parts<'a> {
 pub struct FlatEvent {
     room_id: OwnedRoomId,
     sender: OwnedUserId,
-    root: HashMap<Box<str>, Value>,
+    root: BTreeMap<Box<str>, Value>,
     body: OnceLock<Option<Haystack>>,
 }
 
 impl FlatEvent {
+    /// Prepares an event that we hold.
+    pub fn of(pdu: &Pdu) -> Self {
+        Self::new(Parts {
+            event_id: pdu.event_id(),
+            room_id: pdu.room_id(),
+            event_type: pdu.event_type(),
+            sender: pdu.sender(),
+            state_key: pdu.state_key(),
+            origin_server_ts: pdu.origin_server_ts(),
+            content: pdu.content(),
+        })
+    }
+
     /// Prepares an event.
     pub fn new(parts: Parts<'_>) -> Self {
         let content = serde_json::from_str(parts.content.get()).unwrap_or(serde_json::Value::Null);
         let text = |text: &str| Value::Text(Text::new(text.to_owned()));
-        let mut root = HashMap::from([
+        let mut root = BTreeMap::from([
             ("event_id".into(), text(parts.event_id.as_str())),
             ("room_id".into(), text(parts.room_id.as_str())),
             ("type".into(), text(parts.event_type)),
@@ -119,7 +133,7 @@ impl FlatEvent {
             .is_some_and(|body| glob::contains_words(words, body))
     }
 
-    fn content(&self) -> Option<&HashMap<Box<str>, Value>> {
+    fn content(&self) -> Option<&BTreeMap<Box<str>, Value>> {
         self.root.get("content")?.as_object()
     }
 
@@ -141,7 +155,7 @@ pub(super) enum Value {
     Integer(i64),
     Text(Text),
     List(Vec<Value>),
-    Object(HashMap<Box<str>, Value>),
+    Object(BTreeMap<Box<str>, Value>),
     /// A number that canonical JSON does not have.
     Other,
 }
@@ -182,7 +196,7 @@ impl Value {
         matches!(self, Self::List(items) if items.iter().any(|item| item.is(wanted)))
     }
 
-    fn as_object(&self) -> Option<&HashMap<Box<str>, Value>> {
+    fn as_object(&self) -> Option<&BTreeMap<Box<str>, Value>> {
         if let Self::Object(it) = self {
             Some(it)
         } else {

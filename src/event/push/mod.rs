@@ -33,7 +33,7 @@ pub struct Context<'a> {
     /// Joined members of the room.
     pub member_count: u64,
     /// Whether the *sender* of the event has the level for this kind of notification (`room` is the one the specification names).
-    /// The same for every user, so computed by the caller, usually as `&|key| levels.may_notify(sender, key)`.
+    /// The same for every user, so computed by the caller, usually as `&|kind| levels.user(sender).reaches(levels.notification(kind))`.
     pub may_notify: &'a (dyn Fn(&str) -> bool + Sync),
     /// Whether the user follows the thread of this event (MSC4306); `None` if nobody knows, then no rule about threads matches.
     pub follows_thread: Option<bool>,
