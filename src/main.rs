@@ -7,18 +7,18 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use actions::House;
 use admin::cli::UserCommand;
 use base::config::{Config, environment, locate};
 use base::{OsRandom, SystemClock};
 use clap::{Parser, Subcommand};
+use peers::OwnKey;
 use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, umask};
 use sd_notify::NotifyState;
 use tracing::{info, warn};
 use web::Listeners;
 
-use crate::wire::{Failure, Wired, own_key, wire};
+use crate::wire::{Failure, Wired, wire};
 
 /// RocksDB's memory comes from here as well, which keeps it in one piece over months.
 #[global_allocator]
@@ -96,7 +96,7 @@ async fn serve(config: Config) -> Result<(), Failure> {
     if !wired.supervisor.shutdown(FAREWELL).await {
         warn!("not everything ended in time");
     }
-    wired.store.stop();
+    wired.house.rooms.store().stop();
     Ok(())
 }
 
@@ -114,13 +114,14 @@ async fn administrate(config: Config, command: UserCommand) -> Result<(), Failur
 /// The server over the database in the data directory, which is made if there is none.
 fn open(config: &Config) -> Result<Wired, Failure> {
     let (directory, random) = (&config.storage.path, OsRandom::shared());
-    let key = own_key(directory, config, &random)?;
+    let name = ruma::ServerName::parse(&config.server_name)?;
+    let key = OwnKey::load_or_create(directory, &name, &*random)?;
     let cache_bytes = config.storage.cache.in_memory();
     let engine = rocks::open(&rocks::Options {
         cache_bytes,
         ..rocks::Options::at(directory.join("database"))
     })?;
-    wire(config, key, engine, SystemClock::shared(), random)
+    wire(config, key, engine, SystemClock::shared(), &random)
 }
 
 fn introduce(config: &Config, addresses: &[std::net::SocketAddr]) {

@@ -2,7 +2,6 @@
 //! do it here.
 
 use std::error::Error;
-use std::path::Path;
 use std::sync::Arc;
 
 use actions::{Choices, House};
@@ -18,27 +17,25 @@ use users::{Settings, Sweeper, Users};
 use web::{Needs, Web};
 
 /// Anything that keeps the server from starting, in a sentence.
-pub type Failure = Box<dyn Error + Send + std::marker::Sync>;
+pub(crate) type Failure = Box<dyn Error + Send + std::marker::Sync>;
 
 /// Everything, put together and not yet moving.
-pub struct Wired {
+pub(crate) struct Wired {
     /// What can be done.
     pub house: House,
     /// What handlers hold.
     pub app: App,
-    /// Where everything is kept.
-    pub store: Store,
     /// Who runs it.
     pub supervisor: Supervisor,
 }
 
 /// Puts the server together over `engine`.
-pub fn wire(
+pub(crate) fn wire(
     config: &Config,
     key: OwnKey,
     engine: Arc<dyn Engine>,
     clock: SharedClock,
-    random: SharedRandom,
+    random: &SharedRandom,
 ) -> Result<Wired, Failure> {
     let supervisor = Supervisor::new(clock.clone());
     let name = key.server_name.clone();
@@ -78,14 +75,14 @@ pub fn wire(
         supervisor.tasks(),
         choices,
     );
-    let sync = Sync::new(store.clone(), rooms, users.clone(), clock.clone(), &random);
+    let sync = Sync::new(store.clone(), rooms, users.clone(), clock.clone(), random);
     let web = Web::new(Needs {
         limits: config.limits.clone(),
         listen: config.listen.clone(),
         users,
         supervisor: supervisor.clone(),
         clock,
-        ready: ready(store.clone()),
+        ready: ready(store),
     });
     let app = App {
         house: house.clone(),
@@ -95,28 +92,17 @@ pub fn wire(
     Ok(Wired {
         house,
         app,
-        store,
         supervisor,
     })
 }
 
 impl Wired {
     /// Starts what happens by itself.
-    pub fn start(&self) {
+    pub(crate) fn start(&self) {
         self.supervisor
             .start(Sweeper::new(self.house.users.clone()));
         self.app.sync.start(&self.supervisor);
     }
-}
-
-/// The key in the data directory `directory`, in the name that is configured.
-pub fn own_key(
-    directory: &Path,
-    config: &Config,
-    random: &SharedRandom,
-) -> Result<OwnKey, Failure> {
-    let name = ruma::ServerName::parse(&config.server_name)?;
-    Ok(OwnKey::load_or_create(directory, &name, &**random)?)
 }
 
 fn ready(store: Store) -> web::Ready {

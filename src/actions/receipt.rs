@@ -35,13 +35,13 @@ pub async fn receipt(
             house
                 .rooms
                 .receipt(room, user, Kind::Public, thread, event)
-                .await?
+                .await?;
         }
         Mark::ReadPrivate => {
             house
                 .rooms
                 .receipt(room, user, Kind::Private, thread, event)
-                .await?
+                .await?;
         }
         Mark::FullyRead => {
             if !member::standing(house, room, user)

@@ -37,7 +37,7 @@ pub async fn set_profile(
         let (house, user) = (house.clone(), who.user_id.clone());
         let tasks = house.tasks.clone();
         tasks.spawn("telling rooms of a profile", async move {
-            tell_rooms(&house, &user).await
+            tell_rooms(&house, &user).await;
         });
     }
     Ok(())

@@ -63,12 +63,12 @@ impl ThumbnailRequest {
                 "width and height of a thumbnail are at least 1",
             ));
         }
-        let of_method = SIZES.iter().filter(|(.., method)| *method == self.method);
+        let mut of_method = SIZES.iter().filter(|(.., method)| *method == self.method);
         let enough = of_method
             .clone()
             .find(|(width, height, _)| *width >= self.width && *height >= self.height);
         enough
-            .or_else(|| of_method.last())
+            .or_else(|| of_method.next_back())
             .copied()
             .ok_or(Error::Bug("a method without sizes"))
     }

@@ -5,14 +5,12 @@
 //! little with what else the machine does; wall time moves a lot, and the generator shares the same cores.
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::panic,
     clippy::print_stdout,
     clippy::indexing_slicing,
     clippy::disallowed_methods,
     reason = "a measuring program, whose faults should stop it"
 )]
-#![expect(missing_docs, reason = "a program, not a library")]
 
 mod client;
 mod scenarios;

@@ -182,7 +182,7 @@ async fn no_path_or_query_brings_any_endpoint_down() {
             let shown = &ask[..ask.len().min(200)];
             match alice.ask(method.clone(), &ask).body("{}").send().await {
                 Ok(reply) if reply.status().is_server_error() => {
-                    faults.push(format!("{method} {shown}: {}", reply.text().await.unwrap()))
+                    faults.push(format!("{method} {shown}: {}", reply.text().await.unwrap()));
                 }
                 Ok(_) => {}
                 Err(error) => faults.push(format!("{method} {shown}: {error:?}")),

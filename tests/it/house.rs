@@ -22,7 +22,6 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// A running server.
 pub(crate) struct House {
     pub(crate) url: String,
-    pub(crate) address: SocketAddr,
     pub(crate) wired: Wired,
     pub(crate) client: Client,
     _data: TempDir,
@@ -57,7 +56,7 @@ impl House {
             key,
             Arc::new(Memory::new()),
             SystemClock::shared(),
-            random,
+            &random,
         )
         .unwrap();
         wired.start();
@@ -68,7 +67,6 @@ impl House {
         let client = Client::builder().timeout(PATIENCE).build().unwrap();
         Self {
             url: format!("http://{address}"),
-            address,
             wired,
             client,
             _data: data,

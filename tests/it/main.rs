@@ -2,6 +2,12 @@
 //!
 //! Files are named by what they ask about. Each test has a server of its own, so that they can run side by side.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "tests stop at what they did not expect"
+)]
+
 #[path = "../../src/wire.rs"]
 mod wire;
 

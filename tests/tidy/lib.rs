@@ -10,7 +10,7 @@ mod text;
 use sources::{Source, root, rust_sources};
 
 /// Fails with every finding on a line of its own.
-fn none(findings: Vec<String>, rule: &str) {
+fn none(findings: &[String], rule: &str) {
     assert!(findings.is_empty(), "{rule}:\n  {}", findings.join("\n  "));
 }
 
@@ -54,7 +54,7 @@ fn every_module_says_what_lives_in_it() {
     let silent = silent
         .filter(|source| !source.path.ends_with("tests.rs") && !source.path.contains("/tests/"));
     none(
-        silent.map(|source| source.path).collect(),
+        &silent.map(|source| source.path).collect(),
         "these files lack a `//!` paragraph",
     );
 }
@@ -74,14 +74,14 @@ fn lints_are_expected_with_a_reason_never_allowed() {
                 .map(|at| format!("{}:{at}: expect without a reason", source.path)),
         );
     }
-    none(findings, "use `#[expect(lint, reason = \"…\")]`");
+    none(&findings, "use `#[expect(lint, reason = \"…\")]`");
 }
 
 #[test]
 fn a_room_version_is_named_only_in_its_rules() {
     let elsewhere = |source: &Source| source.path != "src/event/rules.rs" && !source.is_test();
     none(
-        text::lines_with(rust_sources().filter(elsewhere), |line| {
+        &text::lines_with(rust_sources().filter(elsewhere), |line| {
             line.match_indices("RoomVersionId::V").any(|(at, found)| {
                 line[at + found.len()..].starts_with(|c: char| c.is_ascii_digit())
             })
@@ -96,7 +96,7 @@ fn an_error_code_stands_only_in_the_error_table() {
         source.path.starts_with("src/") && source.path != "src/web/errors.rs" && !source.is_test()
     };
     none(
-        text::lines_with(rust_sources().filter(elsewhere), |line| {
+        &text::lines_with(rust_sources().filter(elsewhere), |line| {
             text::code_of(line).contains("\"M_")
         }),
         "an errcode is written outside src/web/errors.rs",
@@ -108,7 +108,7 @@ fn a_table_is_named_only_by_its_owner() {
     let tables = std::fs::read_to_string(root().join("src/store/tables.rs"))
         .expect("the tables can be read");
     none(
-        text::tables_named_by_strangers(&tables, &rust_sources().collect::<Vec<_>>()),
+        &text::tables_named_by_strangers(&tables, &rust_sources().collect::<Vec<_>>()),
         "a table is named by another crate than its owner",
     );
 }
@@ -116,7 +116,7 @@ fn a_table_is_named_only_by_its_owner() {
 #[test]
 fn imports_point_downwards() {
     none(
-        imports::forbidden(),
+        &imports::forbidden(),
         "a crate imports what it may not (docs/architecture.md, «Who may import whom»)",
     );
 }
@@ -131,7 +131,7 @@ fn client_api_types_stay_at_the_front_door() {
             && !source.is_test()
     };
     none(
-        text::lines_with(rust_sources().filter(deep), |line| {
+        &text::lines_with(rust_sources().filter(deep), |line| {
             text::code_of(line).contains("ruma::api")
         }),
         "the deep layers speak of events and people, not of requests",

@@ -37,7 +37,7 @@ pub(crate) async fn put(
         display_name: ask.initial_device_display_name,
         data: ask.device_data.into_json(),
         keys: KeyUpload {
-            device_keys: Some(ask.device_keys).map(Raw::into_json),
+            device_keys: Some(Raw::into_json(ask.device_keys)),
             one_time_keys: by_text(ask.one_time_keys),
             fallback_keys: by_text(ask.fallback_keys),
         },

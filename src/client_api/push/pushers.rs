@@ -55,7 +55,7 @@ pub(crate) async fn set(
             app.house
                 .users
                 .delete_pusher(&who.user_id, &ids.pushkey, &ids.app_id)
-                .await?
+                .await?;
         }
         _ => {
             return Err(web::Error::invalid_param(

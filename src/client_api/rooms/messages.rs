@@ -104,6 +104,7 @@ pub(super) fn latest(reading: &Reading<'_>) -> Result<Pos> {
 }
 
 /// Which part of a timeline to look through.
+#[derive(Clone, Copy)]
 pub(crate) struct Stretch {
     pub(crate) from: Pos,
     pub(crate) to: Option<Pos>,
