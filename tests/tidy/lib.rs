@@ -54,7 +54,7 @@ fn every_module_says_what_lives_in_it() {
     let silent = silent
         .filter(|source| !source.path.ends_with("tests.rs") && !source.path.contains("/tests/"));
     none(
-        &silent.map(|source| source.path).collect(),
+        &silent.map(|source| source.path).collect::<Vec<_>>(),
         "these files lack a `//!` paragraph",
     );
 }
