@@ -64,7 +64,12 @@ impl House {
             &client_api::routes().into_router(wired.app.clone()),
             &wired.supervisor,
         );
-        let client = Client::builder().timeout(PATIENCE).build().unwrap();
+        // A connection for each request: a refused body ends the connection it came on, which is no concern of the next request.
+        let client = Client::builder()
+            .timeout(PATIENCE)
+            .pool_max_idle_per_host(0)
+            .build()
+            .unwrap();
         Self {
             url: format!("http://{address}"),
             wired,
