@@ -10,7 +10,8 @@ use users::to_device::{Messages, Once};
 use crate::House;
 use crate::error::Result;
 
-/// Sends messages to devices, once per transaction ID. The device `*` stands for all devices of a user.
+/// Sends messages to devices, once per transaction ID. The device `*` stands for all devices of a user. What is for other servers' users is sent
+/// once it is on disk.
 pub async fn send_to_device(
     house: &House,
     who: &Identity,
@@ -19,10 +20,6 @@ pub async fn send_to_device(
     txn_id: &TransactionId,
 ) -> Result<()> {
     let once = Once::by_client(&who.user_id, &who.device_id, txn_id.as_str());
-    let contents = contents
-        .into_iter()
-        .filter(|(user, _)| house.is_local(user))
-        .collect();
     let messages = Messages {
         sender: who.user_id.clone(),
         event_type,

@@ -194,6 +194,13 @@ pub enum Change {
         #[n(1)]
         room: RoomNo,
     },
+    /// Messages wait to be sent to devices of another server's users.
+    #[n(11)]
+    ToDeviceOut {
+        /// The server's name.
+        #[n(0)]
+        server: String,
+    },
 }
 
 cbor_row!(Change);

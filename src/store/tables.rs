@@ -250,8 +250,11 @@ pub const SIGNED_LOG: Table<(UserNo, Pos), UserNo> = table("signed_log", Hint::A
 pub const REMOTE_DEVICES: Table<UserNo, rows::users::RemoteDevices> =
     table("remote_devices", Hint::Point);
 
-/// user, device, position → event. To-device messages waiting to be fetched, or to be sent if the user is another server's.
+/// user, device, position → event. To-device messages waiting to be fetched by a device of this server.
 pub const TO_DEVICE: Table<(UserNo, String, Pos), Json> = table("to_device", Hint::Queue);
+
+/// server, position → content of an `m.direct_to_device` EDU. To-device messages waiting to be sent to another server.
+pub const TO_DEVICE_OUT: Table<(String, Pos), Json> = table("to_device_out", Hint::Queue);
 
 /// hash of sender and transaction → nothing. To-device requests that have been carried out.
 pub const TO_DEVICE_SEEN: Table<[u8; 32], ()> = table("to_device_seen", Hint::Point);
@@ -318,6 +321,7 @@ const USERS: &[Spec] = &[
     SIGNED_LOG.spec(),
     REMOTE_DEVICES.spec(),
     TO_DEVICE.spec(),
+    TO_DEVICE_OUT.spec(),
     TO_DEVICE_SEEN.spec(),
     KEY_BACKUPS.spec(),
     BACKED_UP_KEYS.spec(),

@@ -34,6 +34,7 @@ mod sweep;
 pub mod threepids;
 pub mod throttle;
 pub mod to_device;
+pub mod to_device_out;
 pub mod tokens;
 pub mod uia;
 
@@ -74,6 +75,7 @@ struct Inner {
     claims: one_time_keys::InFlight,
     counts: one_time_keys::Counts,
     inboxes: to_device::Inboxes,
+    outboxes: to_device_out::Outboxes,
     profiles: profile::Hot,
     rules: push_rules::Hot,
     ignored: account_data::HotIgnored,
@@ -103,6 +105,7 @@ impl Users {
             claims: one_time_keys::InFlight::default(),
             counts: one_time_keys::Counts::new(settings.cached_sessions),
             inboxes: to_device::Inboxes::new(65_536),
+            outboxes: to_device_out::Outboxes::new(4_096),
             profiles: profile::Hot::new(settings.cached_users),
             rules: push_rules::Hot::new(settings.cached_users),
             ignored: account_data::HotIgnored::new(settings.cached_users),

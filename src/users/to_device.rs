@@ -1,8 +1,8 @@
 //! Messages from device to device: kept until they have been fetched, in the order in which they came (CS
 //! "Send-to-Device messaging").
 //!
-//! Messages to other servers' users stand in the same queues until `outbox` has delivered them, so that sending to some
-//! here and some elsewhere is one batch. For those the device may be `*`.
+//! Messages to other servers' users go to the queue of their server (`to_device_out.rs`) in the same batch. For those the
+//! device may be `*`: another server knows best which devices its users have.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,12 +15,14 @@ use sha2::{Digest, Sha256};
 use store::tables::{DEVICES, EXPIRING, TO_DEVICE, TO_DEVICE_SEEN};
 use store::{Change, Json, Order, Pos, Snapshot, Tx, UserNo};
 
-use crate::{Error, Users, sweep};
+use crate::{Error, Users, sweep, to_device_out};
 
 /// For how long a transaction is recognised.
 const REMEMBERED: Duration = Duration::from_secs(24 * 60 * 60);
 /// Most devices that one request may name.
 const MOST_MESSAGES: usize = 20_000;
+/// Characters of the id by which another server recognises a message that reaches it twice.
+const MESSAGE_ID: usize = 24;
 
 /// Messages to be sent, all of the same type.
 #[derive(Debug, Clone)]
@@ -142,7 +144,13 @@ pub(crate) fn remove(tx: &mut Tx, user: UserNo, device: &str) {
     tx.delete_prefix(TO_DEVICE, &(user, device));
 }
 
-fn send(tx: &mut Tx, users: &Users, messages: &Messages, forget_at: u64) -> Result<bool, Error> {
+fn send(
+    tx: &mut Tx,
+    users: &Users,
+    messages: &Messages,
+    forget_at: u64,
+    message_id: &str,
+) -> Result<bool, Error> {
     if let Some(Once(hash)) = messages.once {
         if tx.get_for_update(TO_DEVICE_SEEN, &hash)?.is_some() {
             return Ok(false);
@@ -150,12 +158,13 @@ fn send(tx: &mut Tx, users: &Users, messages: &Messages, forget_at: u64) -> Resu
         tx.put(TO_DEVICE_SEEN, &hash, &())?;
         tx.put(EXPIRING, &(forget_at, sweep::TO_DEVICE_TXN, hash), &())?;
     }
-    for (user, contents) in &messages.contents {
-        let local = users.is_local(user);
-        let no = match tx.user_no(user)? {
-            Some(no) => no,
-            None if local => continue,
-            None => tx.intern_user(user)?,
+    let (here, elsewhere): (Vec<_>, Vec<_>) = messages
+        .contents
+        .iter()
+        .partition(|(user, _)| users.is_local(user));
+    for (user, contents) in here {
+        let Some(no) = tx.user_no(user)? else {
+            continue;
         };
         for (device, content) in contents {
             let event = Event {
@@ -164,7 +173,7 @@ fn send(tx: &mut Tx, users: &Users, messages: &Messages, forget_at: u64) -> Resu
                 kind: &messages.event_type,
             };
             let event = Json::of(&event).map_err(|_| Error::Bug("an event that is not JSON"))?;
-            for device in recipients(tx, no, device, local)? {
+            for device in recipients(tx, no, device)? {
                 users.inner.inboxes.make_room(
                     tx,
                     no,
@@ -179,14 +188,12 @@ fn send(tx: &mut Tx, users: &Users, messages: &Messages, forget_at: u64) -> Resu
             }
         }
     }
+    to_device_out::queue(tx, users, messages, &elsewhere, message_id)?;
     Ok(true)
 }
 
-/// The devices that a name stands for. Another server knows best which devices its users have.
-fn recipients(s: &Snapshot, user: UserNo, device: &str, local: bool) -> Result<Vec<String>, Error> {
-    if !local {
-        return Ok(vec![device.to_owned()]);
-    }
+/// The devices that a name stands for.
+fn recipients(s: &Snapshot, user: UserNo, device: &str) -> Result<Vec<String>, Error> {
     if device != "*" {
         let known = s.contains(DEVICES, &(user, device))?;
         return Ok(if known {
@@ -209,7 +216,8 @@ impl Users {
         }
         let forget_at = self.inner.clock.now().plus(REMEMBERED).millis();
         let users = self.clone();
-        self.write(move |tx| send(tx, &users, &messages, forget_at))
+        let message_id = base::random::token(&*self.inner.random, MESSAGE_ID);
+        self.write(move |tx| send(tx, &users, &messages, forget_at, &message_id))
             .await
     }
 

@@ -8,6 +8,7 @@ use store::Pos;
 
 use super::{Person, World, raw};
 use crate::to_device::{self, Messages, Once};
+use crate::to_device_out;
 
 fn message(
     from: &Person,
@@ -171,16 +172,72 @@ async fn a_star_means_every_device_and_unknown_ones_are_passed_over() {
 }
 
 #[tokio::test]
-async fn messages_to_other_servers_wait_for_the_sender() {
+async fn messages_to_other_servers_wait_until_they_were_sent() {
     let world = World::new();
     let alice = world.person("alice", "A").await;
-    let remote = user_id!("@bob:elsewhere");
+    let once = Once::by_client(&alice.id, "A".into(), "t1");
+    let big = "x".repeat(20_000);
+    let contents = [
+        ("@bob:elsewhere", "*"),
+        ("@carl:elsewhere", "C"),
+        ("@dan:far.example", "D"),
+    ];
+    let contents = contents.map(|(user, device)| {
+        let content = raw(&json!({ "big": big }));
+        let user: ruma::OwnedUserId = user.try_into().unwrap();
+        (user, BTreeMap::from([(device.to_owned(), content)]))
+    });
+    let messages = Messages {
+        sender: alice.id.clone(),
+        event_type: "m.test".to_owned(),
+        contents: contents.into(),
+        once: Some(once),
+    };
+    for new in [true, false] {
+        assert_eq!(
+            world.users.send_to_devices(messages.clone()).await.unwrap(),
+            new
+        );
+    }
     world
         .users
-        .send_to_devices(message(&alice, remote, "*", &json!({ "x": 1 }), None))
+        .send_to_devices(message(
+            &alice,
+            user_id!("@bob:elsewhere"),
+            "B",
+            &json!({}),
+            None,
+        ))
         .await
         .unwrap();
-    assert_eq!(waiting(&world, remote, "*", Pos::ZERO, 100).len(), 1);
+    let elsewhere = ruma::server_name!("elsewhere");
+    let waiting = |after| {
+        let s = world.store.snapshot();
+        to_device_out::waiting(&s, elsewhere, after, 10).unwrap()
+    };
+    let first = waiting(Pos::ZERO);
+    let edus: Vec<Value> = first.iter().map(|(_, edu)| edu.parse().unwrap()).collect();
+    assert_eq!(edus.len(), 2);
+    assert_eq!(edus[0]["sender"], alice.id.as_str());
+    assert_eq!(edus[0]["type"], "m.test");
+    assert_eq!(edus[0]["messages"]["@bob:elsewhere"]["*"]["big"], big);
+    assert_eq!(edus[0]["messages"]["@carl:elsewhere"]["C"]["big"], big);
+    assert_ne!(edus[0]["message_id"], edus[1]["message_id"]);
+    let servers = to_device_out::servers(&world.store.snapshot()).unwrap();
+    assert_eq!(servers, ["elsewhere", "far.example"]);
+    world
+        .users
+        .sent_to_server(elsewhere, first[0].0)
+        .await
+        .unwrap();
+    assert_eq!(waiting(Pos::ZERO).len(), 1, "what was sent is forgotten");
+    world
+        .users
+        .sent_to_server(elsewhere, first[1].0)
+        .await
+        .unwrap();
+    let servers = to_device_out::servers(&world.store.snapshot()).unwrap();
+    assert_eq!(servers, ["far.example"]);
 }
 
 #[tokio::test]
