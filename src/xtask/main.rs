@@ -13,6 +13,7 @@
 )]
 
 mod clients;
+mod complement;
 mod packages;
 mod steps;
 
@@ -26,6 +27,9 @@ cargo xtask <command> [-- arguments]
   test     install what the tests need, then run all of them:
            the workspace's tests and the conversations of real clients
   clients  only the conversations of real clients, against the release build
+  complement
+           the test suite that all homeservers share, against the release build in containers: all of it, or these packages and tests
+           (cargo xtask complement -- [--server FILE] [csapi msc4140 …] [TestName …])
   ci       what every change has to pass: formatting, lints, and all of `test`
 ";
 
@@ -37,6 +41,7 @@ fn main() -> ExitCode {
         Some("run") => steps::run(&rest),
         Some("test") => steps::test(),
         Some("clients") => steps::clients(&rest),
+        Some("complement") => steps::complement(&rest),
         Some("ci") => steps::ci(),
         Some("help" | "-h" | "--help") | None => {
             print!("{HELP}");

@@ -71,6 +71,29 @@ const TESTING: [Need; 3] = [
     },
 ];
 
+const JUDGING: [Need; 3] = [
+    Need {
+        what: "a Docker engine",
+        why: "Complement runs servers in containers",
+        present: || {
+            runs("docker") && (runs("dockerd") || std::env::var_os("DOCKER_HOST").is_some())
+        },
+        packages: ["docker.io", "moby-engine", "docker", "docker", "docker"],
+    },
+    Need {
+        what: "Go",
+        why: "Complement is written in it",
+        present: || runs_with("go", "version"),
+        packages: ["golang-go", "golang", "go", "go", "go"],
+    },
+    Need {
+        what: "strip",
+        why: "the image holds the server without its debug information",
+        present: || runs("strip"),
+        packages: ["binutils", "binutils", "binutils", "binutils", "binutils"],
+    },
+];
+
 /// Installs what compiling needs beyond Rust itself.
 pub(crate) fn for_building() -> Result<(), String> {
     install(&BUILDING)
@@ -79,6 +102,11 @@ pub(crate) fn for_building() -> Result<(), String> {
 /// Installs what the client conversations need.
 pub(crate) fn for_testing() -> Result<(), String> {
     install(&TESTING)
+}
+
+/// Installs what Complement needs.
+pub(crate) fn for_complement() -> Result<(), String> {
+    install(&JUDGING)
 }
 
 /// The browser's program, under whichever of its names it is installed.
@@ -142,8 +170,12 @@ fn as_root(program: &str, arguments: &[&str]) -> Command {
 }
 
 fn runs(program: &str) -> bool {
+    runs_with(program, "--version")
+}
+
+fn runs_with(program: &str, argument: &str) -> bool {
     let quiet = Command::new(program)
-        .arg("--version")
+        .arg(argument)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
-use crate::{clients, packages};
+use crate::complement::{Failure, Wish};
+use crate::{clients, complement, packages};
 
 /// Builds the server as its users run it, and starts it.
 pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
@@ -29,6 +30,22 @@ pub(crate) fn clients(files: &[String]) -> Result<(), String> {
     packages::for_building()?;
     packages::for_testing()?;
     clients::converse(&build_server()?, files)
+}
+
+/// The verdict of the test suite that all homeservers share.
+pub(crate) fn complement(arguments: &[String]) -> Result<(), String> {
+    let wish = Wish::parse(arguments)?;
+    let server = match &wish.server {
+        Some(server) => server.clone(),
+        None => {
+            packages::for_building()?;
+            build_server()?
+        }
+    };
+    complement::judge(&server, &wish).map_err(|failure| match failure {
+        Failure::Unavailable(why) => format!("Complement cannot run here: {why}"),
+        Failure::Failed(why) => why,
+    })
 }
 
 /// What every change has to pass.
@@ -73,9 +90,12 @@ fn build_server() -> Result<PathBuf, String> {
 }
 
 fn binary() -> PathBuf {
-    let target =
-        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    target.join("release/myelin")
+    target().join("release/myelin")
+}
+
+/// Where cargo puts what it builds.
+pub(crate) fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 
 /// The checkout's top directory.

@@ -21,6 +21,7 @@ fn the_top_level_holds_what_it_should_and_nothing_else() {
         "Cargo.toml",
         "LICENSE",
         "README.md",
+        "complement",
         "config.example.toml",
         "docs",
         "src",
