@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use event::limits::PREV_EVENTS;
 use event::{Draft, Pdu, Rules, Verdict, auth};
 use ruma::{OwnedUserId, UserId};
 use serde_json::value::RawValue;
@@ -14,6 +15,7 @@ use crate::ask::Txn;
 use crate::error::{Error, Result};
 use crate::head::{Head, Known};
 use crate::members::Standing;
+use crate::servers;
 use crate::state::now;
 use crate::state::trie::{self, Grow, Node, Nodes, Root, Slot};
 use crate::stored::Stored;
@@ -39,6 +41,8 @@ pub(crate) struct Desk {
     pub(crate) keys: HashMap<StateKeyNo, (String, String)>,
     nodes: HashMap<NodeNo, Node>,
     pub(crate) memberships: HashMap<UserNo, MembershipRow>,
+    /// By how many its joined users become more or fewer, for each server.
+    pub(crate) servers: HashMap<String, i64>,
     changed: bool,
     /// Whether something that heads remember was changed behind their back.
     pub(crate) head_is_stale: bool,
@@ -63,6 +67,7 @@ impl Desk {
             keys: HashMap::new(),
             nodes: HashMap::new(),
             memberships: HashMap::new(),
+            servers: HashMap::new(),
             changed: false,
             head_is_stale: false,
         }
@@ -152,6 +157,10 @@ impl Composer {
     pub(crate) fn membership(&self, user: UserNo) -> Result<Option<MembershipRow>> {
         if let Some(row) = self.desk.memberships.get(&user) {
             return Ok(Some(row.clone()));
+        }
+        if self.desk.was.is_none() {
+            // What there may be is an invitation from outside, which the room itself tells better.
+            return Ok(None);
         }
         Ok(self
             .tx
@@ -255,6 +264,7 @@ impl Composer {
 
     /// Writes the room's head and summary, and asserts that the head was what the decision began with.
     pub(crate) fn close(&mut self) -> Result<()> {
+        servers::count(&mut self.tx, self.desk.head.room, &self.desk.servers)?;
         let Desk {
             head,
             was,
@@ -291,7 +301,7 @@ pub(crate) fn levels(head: &Head) -> auth::levels::PowerLevels<'_> {
     auth::levels::PowerLevels::of(power_levels, &head.create.pdu, head.rules)
 }
 
-/// Seals a draft onto a room's tips and judges it by the state events that authorise it.
+/// Seals a draft onto a room's tips, or as many of them as an event may name, and judges it by the state events that authorise it.
 pub(crate) fn seal(rooms: &Rooms, head: &Head, draft: Draft, mut auth: Vec<Pdu>) -> Result<Pdu> {
     let own = rooms.own();
     let references = |pdus: &[Pdu]| -> Result<Vec<_>> {
@@ -300,7 +310,7 @@ pub(crate) fn seal(rooms: &Rooms, head: &Head, draft: Draft, mut auth: Vec<Pdu>)
     };
     let pdu = draft.seal(
         head.rules,
-        references(&head.tips)?,
+        references(head.tips.get(..PREV_EVENTS).unwrap_or(&head.tips))?,
         references(&auth)?,
         head.row.depth.saturating_add(1),
         &own.key,

@@ -142,6 +142,51 @@ impl Rooms {
         self.lanes().lanes.run(room_id.to_owned(), work).await
     }
 
+    /// Does something in a room's lane that does not touch its head.
+    pub(crate) async fn in_lane<F>(&self, room_id: &RoomId, work: F) -> F::Output
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.lanes().lanes.run(room_id.to_owned(), work).await
+    }
+
+    /// As [`Rooms::thoroughly`], for decisions that may begin a room: `decide` puts it on the desk itself.
+    pub(crate) async fn beginning<T: Send + 'static>(
+        &self,
+        room_id: &RoomId,
+        decide: impl Fn(&Self) -> Result<(Composer, T)> + Send + Sync + 'static,
+    ) -> Result<Settled<T>> {
+        let (rooms, id) = (self.clone(), room_id.to_owned());
+        let decide = Arc::new(decide);
+        let work = async move {
+            for _ in 0..ATTEMPTS {
+                let (within, decide) = (rooms.clone(), Arc::clone(&decide));
+                let decided = rooms.store().read(move |_| {
+                    let (composer, outcome) = decide(&within)?;
+                    let written = composer.finish()?;
+                    let commit = written.map(|(tx, _)| within.store().submit(tx));
+                    Ok::<_, Error>((outcome, commit))
+                });
+                let (outcome, commit) = decided.await?;
+                let Some(commit) = commit else {
+                    return Ok(Settled { outcome, pos: None });
+                };
+                rooms.lanes().heads.remove(&id);
+                match commit.await {
+                    Ok(pos) => {
+                        let pos = Some(pos);
+                        return Ok(Settled { outcome, pos });
+                    }
+                    Err(error) if error.is_conflict() => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            Err(Error::Busy)
+        };
+        self.lanes().lanes.run(room_id.to_owned(), work).await
+    }
+
     /// One attempt; nothing if somebody else was quicker.
     async fn attempt<T: Send + 'static>(
         &self,

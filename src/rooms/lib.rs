@@ -23,6 +23,7 @@ pub mod receipts;
 pub mod relations;
 pub mod search;
 mod send;
+pub mod servers;
 pub mod state;
 mod stored;
 pub mod summary;
@@ -49,7 +50,7 @@ pub use ask::{
     Upgraded,
 };
 pub use error::{Error, Result};
-pub use intake::Taken;
+pub use intake::{Import, Imported, Taken};
 pub use membership::Membership;
 pub use peers::OwnKey;
 pub use stored::Stored;

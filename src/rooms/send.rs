@@ -3,6 +3,9 @@
 //! A plain message is judged by the head that its room's lane keeps in memory and takes no read from disk; it leaves the lane as
 //! soon as its batch is queued. What touches more than the end of the timeline is decided with everything in view.
 
+use std::sync::Arc;
+
+use event::limits::PREV_EVENTS;
 use event::{Draft, Pdu, auth};
 use ruma::{EventId, OwnedEventId, OwnedUserId, RoomAliasId};
 use serde::Deserialize;
@@ -33,10 +36,25 @@ impl Rooms {
             self.thoroughly(&room_id, move |composer| composer.say(&say, txn.as_ref()))
                 .await?
         } else {
-            self.quickly(&room_id, move |rooms, head| {
-                say_quickly(rooms, head, &say, txn.as_ref())
-            })
-            .await?
+            let asked = Arc::new((say, txn));
+            let quick = Arc::clone(&asked);
+            let settled = self
+                .quickly(&room_id, move |rooms, head| {
+                    say_quickly(rooms, head, &quick.0, quick.1.as_ref())
+                })
+                .await?;
+            match settled.outcome {
+                Some(outcome) => Settled {
+                    outcome,
+                    pos: settled.pos,
+                },
+                None => {
+                    self.thoroughly(&room_id, move |composer| {
+                        composer.say(&asked.0, asked.1.as_ref())
+                    })
+                    .await?
+                }
+            }
         };
         self.sent(settled)
     }
@@ -81,12 +99,16 @@ impl Rooms {
     }
 }
 
+/// The answer; none if the room has more ends than an event can follow, which is not for the quick.
 fn say_quickly(
     rooms: &Rooms,
     head: &mut Head,
     say: &Say,
     txn: Option<&Txn>,
-) -> Result<Step<Answer>> {
+) -> Result<Step<Option<Answer>>> {
+    if head.row.tips.len() > PREV_EVENTS {
+        return Ok(Step::Done(None));
+    }
     let mut tx = rooms.store().tx();
     let sender = head.sender(&tx, &say.sender)?;
     let key = txn.map(|txn| {
@@ -95,7 +117,7 @@ fn say_quickly(
     });
     if let (Some(txn), Some(key)) = (txn, &key) {
         if let Some(done) = done_before(&tx, head, sender.no, txn)? {
-            return Ok(Step::Done(done));
+            return Ok(Step::Done(Some(done)));
         }
         if head.txns().contains(key) {
             // Done a moment ago: on disk, or not at all, once everything queued before now is settled.
@@ -126,6 +148,7 @@ fn say_quickly(
         replaces: None,
         member: None,
         relates: None,
+        redacted_by: None,
         txn,
     };
     let (no, _) = entry.write(&mut tx)?;
@@ -136,7 +159,7 @@ fn say_quickly(
         head.txns().insert(key);
     }
     Ok(Step::Queued {
-        outcome: (pdu.event_id().to_owned(), no, false),
+        outcome: Some((pdu.event_id().to_owned(), no, false)),
         commit: rooms.store().submit(tx),
         generation: head.generation,
     })

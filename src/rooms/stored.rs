@@ -303,6 +303,12 @@ impl Stored {
         self.refusal().is_some_and(|(soft, _)| !soft)
     }
 
+    /// Whether it is known without its past, and so has no place in the timeline.
+    #[must_use]
+    pub fn is_outlier(&self) -> bool {
+        self.row.outlier
+    }
+
     pub(crate) fn before(&self) -> Option<NodeNo> {
         self.row.before
     }

@@ -5,6 +5,7 @@
 
 use std::cell::RefCell;
 
+use ruma::{OwnedServerName, ServerName};
 use serde::Deserialize;
 use store::{EventNo, RoomNo, Snapshot, StateKeyNo, UserNo};
 
@@ -276,4 +277,102 @@ fn joined_after(standing: &Standing, event: &Stored) -> bool {
         || standing
             .left_at
             .is_some_and(|left| event.pos().is_some_and(|pos| pos < left))
+}
+
+/// How many users of one server are looked at for one who may see an event.
+const SERVER_USERS: usize = 10_000;
+
+/// A server looking at a room that it is in (server-server API, *Retrieving events*; client-server API, *Room history
+/// visibility*): it sees what any of its users may see.
+pub struct ServerViewer<'s> {
+    s: &'s Snapshot,
+    room: RoomNo,
+    server: OwnedServerName,
+    /// The memberships of its users, looked up when first needed.
+    members: RefCell<Option<Vec<StateKeyNo>>>,
+    memo: RefCell<Option<(Root, bool)>>,
+}
+
+impl<'s> ServerViewer<'s> {
+    /// A server that is in the room.
+    #[must_use]
+    pub fn new(s: &'s Snapshot, room: RoomNo, server: &ServerName) -> Self {
+        Self {
+            s,
+            room,
+            server: server.to_owned(),
+            members: RefCell::default(),
+            memo: RefCell::default(),
+        }
+    }
+
+    /// Whether the server may see this event whole. Of an event that is known without its past nothing can be said, but that it
+    /// is part of the state, or authorises it, which every server in the room may know.
+    pub fn sees(&self, event: &Stored) -> Result<bool> {
+        if event.room() != self.room {
+            return Ok(false);
+        }
+        if event.is_outlier() || event.sender().ends_with(&format!(":{}", self.server)) {
+            return Ok(true);
+        }
+        let root = event.before();
+        if let Some((known, sees)) = *self.memo.borrow()
+            && known == root
+        {
+            return Ok(sees);
+        }
+        let sees = self.sees_at(&At::before(event))?;
+        *self.memo.borrow_mut() = Some((root, sees));
+        Ok(sees)
+    }
+
+    fn sees_at(&self, at: &At) -> Result<bool> {
+        let event = at.get(self.s, "m.room.history_visibility", "")?;
+        let history = History::of(event.as_ref());
+        if matches!(history, History::Shared | History::WorldReadable) {
+            return Ok(true);
+        }
+        if self.members.borrow().is_none() {
+            let members = self.find_members()?;
+            *self.members.borrow_mut() = Some(members);
+        }
+        for key in self.members.borrow().iter().flatten() {
+            let Some(event) = at.find_key(self.s, *key)? else {
+                continue;
+            };
+            match Stored::get(self.s, event)?.membership() {
+                Some(Membership::Join) => return Ok(true),
+                Some(Membership::Invite) if history == History::Invited => return Ok(true),
+                _ => {}
+            }
+        }
+        Ok(false)
+    }
+
+    fn find_members(&self) -> Result<Vec<StateKeyNo>> {
+        let mut keys = Vec::new();
+        for membership in Membership::ALL {
+            for member in members::list(self.s, self.room, membership) {
+                let member = member?;
+                if !member.remote || keys.len() >= SERVER_USERS {
+                    continue;
+                }
+                let user = self.s.user_id(member.user)?;
+                if user.server_name() == self.server {
+                    keys.extend(self.s.state_key_no("m.room.member", user.as_str())?);
+                }
+            }
+        }
+        Ok(keys)
+    }
+}
+
+/// Whether a server that is in the room may see an event whole.
+pub fn server_may_see(
+    s: &Snapshot,
+    room: RoomNo,
+    server: &ServerName,
+    event: &Stored,
+) -> Result<bool> {
+    ServerViewer::new(s, room, server).sees(event)
 }

@@ -33,7 +33,8 @@ pub(crate) fn admit(group: Vec<Waiting>, view: &dyn View, used: Used) -> Admitte
     };
     for mut waiting in group {
         let judged = judge(view, &waiting.batch, &admitted.batches, &touched);
-        let first = Pos::new(admitted.used.head).next();
+        let skipped = waiting.batch.skipped;
+        let first = Pos::new(admitted.used.head.saturating_add(skipped)).next();
         if let Err(error) = judged.and_then(|()| number(&mut waiting.batch, first)) {
             admitted.refused.push((waiting, error));
             continue;
@@ -41,7 +42,9 @@ pub(crate) fn admit(group: Vec<Waiting>, view: &dyn View, used: Used) -> Admitte
         if several {
             touched.add(&waiting.batch, admitted.batches.len());
         }
-        admitted.used.head += waiting.batch.changes.len() as u64;
+        if !waiting.batch.changes.is_empty() {
+            admitted.used.head += skipped + waiting.batch.changes.len() as u64;
+        }
         admitted.used.raise(&waiting.batch.used);
         let last = Pos::new(admitted.used.head);
         admitted.batches.push((waiting, last));

@@ -69,6 +69,8 @@ pub struct Batch {
     assertions: Vec<Assertion>,
     /// What goes into the log; slot `n` is the position of the n-th of these.
     pub(crate) changes: Vec<Change>,
+    /// How many positions stay unused in front of the first of these.
+    pub(crate) skipped: u64,
     /// Names given a number by this batch; held so that others use the same number meanwhile.
     pub(crate) interned: Vec<Arc<Pending>>,
     /// The highest numbers used by this batch.

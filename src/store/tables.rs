@@ -145,6 +145,24 @@ pub const ROOM_ALIASES: Table<(RoomNo, String), ()> = table("room_aliases", Hint
 /// room → (). The rooms that are listed in the directory.
 pub const DIRECTORY: Table<RoomNo, ()> = table("directory", Hint::Point);
 
+/// room, server → how many of its users have joined. No row if there are none.
+pub const SERVERS: Table<(RoomNo, String), u64> = table("servers", Hint::Point);
+
+/// room, position of an event → the event, which follows others that we do not have.
+pub const GAPS: Table<(RoomNo, Pos), EventNo> = table("gaps", Hint::Point);
+
+/// room, event ID → the redaction of it, which came before the event.
+pub const REDACTED_UNSEEN: Table<(RoomNo, String), EventNo> = table("redacted_unseen", Hint::Point);
+
+/// room, arrival → an event from another server that has not been judged yet.
+pub const INBOX: Table<(RoomNo, u64), rows::rooms::InboxRow> = table("inbox", Hint::Queue);
+
+/// room, event ID → its arrival. What is in the inbox.
+pub const INBOX_IDS: Table<(RoomNo, String), u64> = table("inbox_ids", Hint::Queue);
+
+/// room, event ID → why an event from another server was given up before it could be judged.
+pub const DROPPED: Table<(RoomNo, String), rows::rooms::DroppedRow> = table("dropped", Hint::Point);
+
 const ROOMS_TABLES: &[Spec] = &[
     ROOMS.spec(),
     ROOM_HEADS.spec(),
@@ -168,6 +186,12 @@ const ROOMS_TABLES: &[Spec] = &[
     ALIASES.spec(),
     ROOM_ALIASES.spec(),
     DIRECTORY.spec(),
+    SERVERS.spec(),
+    GAPS.spec(),
+    REDACTED_UNSEEN.spec(),
+    INBOX.spec(),
+    INBOX_IDS.spec(),
+    DROPPED.spec(),
 ];
 
 // ── users ──

@@ -145,6 +145,12 @@ impl Tx {
         Pos::of_slot(slot)
     }
 
+    /// Leaves at least so many positions unused in front of its first one, for what will turn out to be older. Without a
+    /// change in the log this does nothing.
+    pub fn leave_room(&mut self, positions: u64) {
+        self.batch.skipped = self.batch.skipped.max(positions);
+    }
+
     /// How many changes it has appended to the log. Its positions are the last ones up to what the commit returns.
     pub fn logged(&self) -> usize {
         self.batch.changes.len()

@@ -2,6 +2,7 @@
 //! everything that follows from it for indexes. It knows nobody who follows the log.
 
 use event::Pdu;
+use event::limits::PREV_EVENTS;
 use ruma::UserId;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -14,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::head::Known;
 use crate::intake::relate::Relation;
 use crate::state::{now, trie};
+use crate::stored::Stored;
 use crate::summary::Summary;
 
 /// What is known about an event when it is written.
@@ -30,10 +32,12 @@ pub(crate) struct Entry<'a> {
     /// Whose membership it sets.
     pub(crate) member: Option<UserNo>,
     pub(crate) relates: Option<RelatesRow>,
+    pub(crate) redacted_by: Option<EventNo>,
     pub(crate) txn: Option<&'a Txn>,
 }
 
 /// Where an event stands in the graph.
+#[derive(Debug, Default)]
 pub(crate) struct Place {
     /// The events it follows.
     pub(crate) follows: Vec<EventNo>,
@@ -41,7 +45,15 @@ pub(crate) struct Place {
     pub(crate) before: Option<NodeNo>,
     /// Whether it follows all tips, so that the state before it is the present one.
     pub(crate) is_newest: bool,
+    /// Whether it follows events that we do not have.
+    pub(crate) gap: bool,
+    /// The redaction of it, if that came first.
+    pub(crate) redacted_by: Option<EventNo>,
 }
+
+/// How many positions stay unused in front of an event that follows what we do not have, for when we do. More events than any
+/// reader pages through; positions are not scarce.
+const ROOM_FOR_THE_PAST: u64 = 1 << 24;
 
 impl Entry<'_> {
     /// Writes the event with its place in graph, timeline and log.
@@ -53,6 +65,12 @@ impl Entry<'_> {
             state_key: self.state_key,
             member: self.member,
         });
+        self.write_at(tx, no, pos)?;
+        Ok((no, pos))
+    }
+
+    /// Writes the event at a position that was kept for it. Nobody is told.
+    pub(crate) fn write_at(self, tx: &mut Tx, no: EventNo, pos: Pos) -> Result<()> {
         for earlier in self.follows {
             tx.put(tables::EDGES, &(*earlier, no), &())?;
         }
@@ -69,9 +87,17 @@ impl Entry<'_> {
             );
             tx.put(tables::TXNS, &key, &no)?;
         }
-        let row = self.row(Some(pos), None)?;
+        let row = self.row(Some(pos), None, false)?;
         tx.put(tables::EVENTS, &no, &row)?;
-        Ok((no, pos))
+        Ok(())
+    }
+
+    /// Writes an event as one that is known without its past; perhaps one that was never allowed.
+    pub(crate) fn write_outlier(self, tx: &mut Tx, refused: Option<RefusalRow>) -> Result<EventNo> {
+        let no = tx.intern_event(self.pdu.event_id())?;
+        let row = self.row(None, refused, true)?;
+        tx.put(tables::EVENTS, &no, &row)?;
+        Ok(no)
     }
 
     /// Writes an event that was not accepted: it is known, with the reason, but has no place in timeline or log.
@@ -80,12 +106,12 @@ impl Entry<'_> {
         for earlier in self.follows {
             tx.put(tables::EDGES, &(*earlier, no), &())?;
         }
-        let row = self.row(None, Some(refused))?;
+        let row = self.row(None, Some(refused), false)?;
         tx.put(tables::EVENTS, &no, &row)?;
         Ok(no)
     }
 
-    fn row(self, pos: Option<Pos>, refused: Option<RefusalRow>) -> Result<EventRow> {
+    fn row(self, pos: Option<Pos>, refused: Option<RefusalRow>, outlier: bool) -> Result<EventRow> {
         Ok(EventRow {
             id: self.pdu.event_id().to_string(),
             room: self.room,
@@ -99,22 +125,30 @@ impl Entry<'_> {
             refused,
             spans: spans(self.pdu.json())?,
             json: self.pdu.json().to_owned(),
-            redacted_by: None,
+            redacted_by: self.redacted_by,
             device: self.txn.map(|txn| txn.device.clone()),
             txn: self.txn.map(|txn| txn.id.clone()),
             relates: self.relates,
+            outlier,
         })
     }
 }
 
 impl Composer {
-    /// Appends an event of ours, which follows all tips and has been judged.
+    /// Appends an event of ours, which follows all tips, or as many as an event may name, and has been judged.
     pub(crate) fn append(&mut self, pdu: Pdu, txn: Option<&Txn>) -> Result<Known> {
-        let place = Place {
+        let mut place = Place {
             follows: self.desk.head.row.tips.clone(),
             before: self.desk.head.row.root,
             is_newest: true,
+            ..Place::default()
         };
+        if place.follows.len() > PREV_EVENTS {
+            place.follows.truncate(PREV_EVENTS);
+            let earlier = Stored::get_many(&self.tx, &place.follows)?;
+            place.before = self.state_after(&earlier, &[])?;
+            place.is_newest = false;
+        }
         self.append_at(pdu, &place, txn)
     }
 
@@ -142,11 +176,17 @@ impl Composer {
             replaces,
             member,
             relates: relation.as_ref().map(Relation::row),
+            redacted_by: place.redacted_by,
             txn,
         };
         let (no, pos) = entry.write(&mut self.tx)?;
         let known = Known { no, pdu };
         self.note(&known);
+        if place.gap {
+            let room = self.desk.head.room;
+            self.tx.put(tables::GAPS, &(room, pos), &no)?;
+            self.tx.leave_room(ROOM_FOR_THE_PAST);
+        }
         if place.is_newest {
             if let Some(key) = state_key {
                 self.grow(key, Some(known.no))?;

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 
 use event::auth::{self, AuthState};
-use event::{Pdu, Verdict};
+use event::{Pdu, Rules, Verdict};
 use ruma::OwnedEventId;
 use store::rows::rooms::RefusalRow;
 use store::{EventNo, Pos, StateKeyNo, tables};
@@ -33,6 +33,10 @@ pub enum Taken {
     Known,
 }
 
+/// A state that another server told us: the events of it, all of them stored.
+#[derive(Debug, Clone)]
+pub(crate) struct Told(pub(crate) Vec<EventNo>);
+
 impl Rooms {
     /// Takes in an event from elsewhere that has been checked.
     ///
@@ -41,35 +45,45 @@ impl Rooms {
     pub async fn take_in(&self, pdu: Pdu) -> Result<(Taken, Option<Pos>)> {
         let room_id = pdu.room_id().to_owned();
         let Settled { outcome, pos } = self
-            .thoroughly(&room_id, move |composer| composer.take_in(&pdu))
+            .thoroughly(&room_id, move |composer| composer.take_in(&pdu, &[]))
             .await?;
         Ok((outcome, pos))
     }
 }
 
 impl Composer {
-    fn take_in(&mut self, pdu: &Pdu) -> Result<Taken> {
+    /// Judges an event and stores it with its verdict. `told` are the states after those events that it follows and that we
+    /// do not have.
+    pub(crate) fn take_in(&mut self, pdu: &Pdu, told: &[Told]) -> Result<Taken> {
         let room = self.desk.head.room;
-        if Stored::find_any(&self.tx, room, pdu.event_id())?.is_some() {
+        if let Some(before) = Stored::find_any(&self.tx, room, pdu.event_id())?
+            && (!before.is_outlier() || before.is_rejected())
+        {
             return Ok(Taken::Known);
         }
-        let earlier = self.known(pdu.prev_events())?;
+        let (earlier, unknown) = self.find_earlier(pdu.prev_events())?;
+        if !unknown.is_empty() && told.is_empty() {
+            return Err(Error::Missing(unknown));
+        }
         let auth = self.known(pdu.auth_events())?;
-        let mut place = self.place(&earlier)?;
+        let mut place = self.place(&earlier, told)?;
+        place.gap = !unknown.is_empty();
         if let Some(reason) = self.rejects(pdu, &auth, place.before)? {
             return self.refuse(pdu, &place, false, reason);
         }
         if let Some(reason) = self.judged_by(pdu, self.desk.head.row.root)? {
             return self.refuse(pdu, &place, true, reason);
         }
-        place.is_newest = self.is_newest(&place);
-        Ok(Taken::Accepted(
-            self.append_at(pdu.clone(), &place, None)?.no,
-        ))
+        place.is_newest = !place.gap && self.is_newest(&place);
+        let mut pdu = pdu.clone();
+        if let Some((redacted, by)) = self.redacted_before(&pdu)? {
+            (pdu, place.redacted_by) = (redacted, Some(by));
+        }
+        Ok(Taken::Accepted(self.append_at(pdu, &place, None)?.no))
     }
 
     /// The events with these IDs, all of them.
-    fn known(&self, ids: &[OwnedEventId]) -> Result<Vec<Stored>> {
+    pub(crate) fn known(&self, ids: &[OwnedEventId]) -> Result<Vec<Stored>> {
         let (mut known, mut missing) = (Vec::with_capacity(ids.len()), Vec::new());
         for id in ids {
             match Stored::find_any(&self.tx, self.desk.head.room, id)? {
@@ -84,21 +98,65 @@ impl Composer {
         }
     }
 
-    fn place(&mut self, earlier: &[Stored]) -> Result<Place> {
+    /// Those of these events before and after which we know the state, and the IDs of the others.
+    pub(crate) fn find_earlier(
+        &self,
+        ids: &[OwnedEventId],
+    ) -> Result<(Vec<Stored>, Vec<OwnedEventId>)> {
+        let (mut known, mut unknown) = (Vec::with_capacity(ids.len()), Vec::new());
+        for id in ids {
+            match Stored::find_any(&self.tx, self.desk.head.room, id)? {
+                Some(event) if !event.is_outlier() => known.push(event),
+                _ => unknown.push(id.clone()),
+            }
+        }
+        Ok((known, unknown))
+    }
+
+    pub(crate) fn place(&mut self, earlier: &[Stored], told: &[Told]) -> Result<Place> {
         let follows: Vec<EventNo> = earlier.iter().map(Stored::no).collect();
         let mut place = Place {
             follows,
             before: self.desk.head.row.root,
-            is_newest: false,
+            ..Place::default()
         };
-        if !self.is_newest(&place) {
-            let mut states = Vec::with_capacity(earlier.len());
-            for event in earlier {
-                states.push(self.root_of(At::after(event))?);
-            }
-            place.before = self.settle(&states)?;
+        if !told.is_empty() || !self.is_newest(&place) {
+            place.before = self.state_after(earlier, told)?;
         }
         Ok(place)
+    }
+
+    /// The state after several events, and in those states that others told.
+    pub(crate) fn state_after(&mut self, earlier: &[Stored], told: &[Told]) -> Result<Root> {
+        let mut states = Vec::with_capacity(earlier.len() + told.len());
+        for event in earlier {
+            states.push(self.root_of(At::after(event))?);
+        }
+        let base = states.first().copied().unwrap_or(self.desk.head.row.root);
+        for told in told {
+            states.push(self.root_told(base, told)?);
+        }
+        self.settle(&states)
+    }
+
+    /// The tree of a state that was told, as far as it has events that were not rejected. It shares with `base` what it has
+    /// in common with it.
+    pub(crate) fn root_told(&mut self, base: Root, told: &Told) -> Result<Root> {
+        let mut wanted: HashMap<StateKeyNo, EventNo> = HashMap::with_capacity(told.0.len());
+        for event in Stored::get_many(&self.tx, &told.0)? {
+            if let Some(key) = event.state_key_no().filter(|_| !event.is_rejected()) {
+                wanted.insert(key, event.no());
+            }
+        }
+        let mut changes = Vec::new();
+        for (key, event) in trie::all(&self.nodes(), base)? {
+            match wanted.remove(&key) {
+                Some(same) if same == event => {}
+                other => changes.push((key, other)),
+            }
+        }
+        changes.extend(wanted.into_iter().map(|(key, event)| (key, Some(event))));
+        self.with_changes(base, &changes)
     }
 
     /// Whether an event that stands there follows all tips, and nothing else.
@@ -108,40 +166,29 @@ impl Composer {
     }
 
     /// Why an event is to be rejected, if it is: by the events that it names, or by the state before it.
-    fn rejects(&self, pdu: &Pdu, auth: &[Stored], before: Root) -> Result<Option<String>> {
-        let room_id = &self.desk.head.room_id;
+    pub(crate) fn rejects(
+        &self,
+        pdu: &Pdu,
+        auth: &[Stored],
+        before: Root,
+    ) -> Result<Option<String>> {
+        let create = &self.desk.head.create.pdu;
+        if pdu.event_type() == "m.room.create" && pdu.event_id() != create.event_id() {
+            return Ok(Some("the room was created by another event".to_owned()));
+        }
         let mut named: HashMap<OwnedEventId, (Pdu, bool)> = HashMap::new();
         for event in auth {
-            let rejected = event.is_rejected();
-            named.insert(event.owned_event_id()?, (event.pdu(room_id)?, rejected));
+            let pdu = event.pdu(&self.desk.head.room_id)?;
+            named.insert(event.owned_event_id()?, (pdu, event.is_rejected()));
         }
-        let create = &self.desk.head.create.pdu;
-        let find = |id: &ruma::EventId| {
-            let named = named.get(id).map(|(pdu, rejected)| auth::Known {
-                pdu,
-                rejected: *rejected,
-            });
-            let is_create = create.event_id() == id;
-            named.or_else(|| {
-                is_create.then_some(auth::Known {
-                    pdu: create,
-                    rejected: false,
-                })
-            })
-        };
-        if let Verdict::Denied(reason) = auth::check_auth_events(pdu, self.rules(), find) {
-            return Ok(Some(reason.to_string()));
-        }
-        let mut state: Vec<Pdu> = named.values().map(|(pdu, _)| pdu.clone()).collect();
-        state.push(create.clone());
-        if let Verdict::Denied(reason) = event::judge(pdu, state.as_slice(), self.rules()) {
-            return Ok(Some(reason.to_string()));
+        if let Some(reason) = judged_by_auth(pdu, self.rules(), create, &named) {
+            return Ok(Some(reason));
         }
         self.judged_by(pdu, before)
     }
 
     /// Why a state does not allow an event, if it does not.
-    fn judged_by(&self, pdu: &Pdu, root: Root) -> Result<Option<String>> {
+    pub(crate) fn judged_by(&self, pdu: &Pdu, root: Root) -> Result<Option<String>> {
         let mut state = Vec::with_capacity(7);
         for (event_type, state_key) in auth::auth_types_of(self.rules(), pdu) {
             if let Some(key) = self.tx.state_key_no(event_type, &state_key)?
@@ -158,7 +205,13 @@ impl Composer {
     }
 
     /// Keeps an event that was not accepted, with the reason.
-    fn refuse(&mut self, pdu: &Pdu, place: &Place, soft: bool, reason: String) -> Result<Taken> {
+    pub(crate) fn refuse(
+        &mut self,
+        pdu: &Pdu,
+        place: &Place,
+        soft: bool,
+        reason: String,
+    ) -> Result<Taken> {
         let sender = self.tx.intern_user(pdu.sender())?;
         let (state_key, member) = self.name_state(pdu)?;
         let entry = Entry {
@@ -171,6 +224,7 @@ impl Composer {
             replaces: None,
             member,
             relates: None,
+            redacted_by: None,
             txn: None,
         };
         let refused = RefusalRow {
@@ -243,4 +297,38 @@ impl Composer {
             }
         }
     }
+}
+
+/// Why the events that an event names as its authority do not allow it, if they do not. `named` are those events, and whether
+/// each was rejected.
+pub(crate) fn judged_by_auth(
+    pdu: &Pdu,
+    rules: &Rules,
+    create: &Pdu,
+    named: &HashMap<OwnedEventId, (Pdu, bool)>,
+) -> Option<String> {
+    let find = |id: &ruma::EventId| {
+        let named = named.get(id).map(|(pdu, rejected)| auth::Known {
+            pdu,
+            rejected: *rejected,
+        });
+        let is_create = create.event_id() == id;
+        named.or_else(|| {
+            is_create.then_some(auth::Known {
+                pdu: create,
+                rejected: false,
+            })
+        })
+    };
+    if let Verdict::Denied(reason) = auth::check_auth_events(pdu, rules, find) {
+        return Some(reason.to_string());
+    }
+    let ids = pdu.auth_events().iter();
+    let mut state: Vec<Pdu> = ids
+        .filter_map(|id| named.get(id))
+        .map(|(pdu, _)| pdu.clone())
+        .collect();
+    state.push(create.clone());
+    let verdict = event::judge(pdu, state.as_slice(), rules);
+    verdict.reason().map(ToString::to_string)
 }

@@ -85,6 +85,7 @@ impl Composer {
         self.desk.memberships.insert(user, row);
         self.count(was, -1, remote);
         self.count(Some(new), 1, remote);
+        self.count_server(known.pdu.state_key(), was, Some(new));
         if !remote {
             self.set_stripped(user, was, new, &known.pdu)?;
         }
@@ -106,6 +107,7 @@ impl Composer {
         self.tx.delete(tables::MEMBERSHIPS, &(no, room));
         self.tx.delete(tables::STRIPPED, &(no, room));
         self.count(Some(was), -1, remote);
+        self.count_server(Some(user.as_str()), Some(was), None);
         Ok(())
     }
 
@@ -122,6 +124,21 @@ impl Composer {
                 summary.invited = summary.invited.saturating_add_signed(by);
             }
             _ => {}
+        }
+    }
+
+    /// Keeps count of the servers in the room.
+    fn count_server(
+        &mut self,
+        user: Option<&str>,
+        was: Option<Membership>,
+        new: Option<Membership>,
+    ) {
+        let joined = |membership| i64::from(membership == Some(Membership::Join));
+        let by = joined(new) - joined(was);
+        let server = user.and_then(|user| user.split_once(':'));
+        if let (Some((_, server)), true) = (server, by != 0) {
+            *self.desk.servers.entry(server.to_owned()).or_default() += by;
         }
     }
 

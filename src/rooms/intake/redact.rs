@@ -22,7 +22,13 @@ impl Composer {
         let Some(target) = redaction.pdu.redacts(self.rules()) else {
             return Ok(());
         };
-        let Some(target) = Stored::find(&self.tx, self.desk.head.room, &target)? else {
+        let room = self.desk.head.room;
+        let found = Stored::find_any(&self.tx, room, &target)?;
+        if found.as_ref().is_none_or(Stored::is_outlier) {
+            let key = (room, target.as_str());
+            self.tx.put(tables::REDACTED_UNSEEN, &key, &redaction.no)?;
+        }
+        let Some(target) = found else {
             return Ok(());
         };
         let target_pdu = target.pdu(&self.desk.head.room_id)?;
@@ -30,6 +36,19 @@ impl Composer {
             return Ok(());
         }
         self.strip(target, &target_pdu, redaction.no)
+    }
+
+    /// What is left of an event that comes after the redaction of it, and that redaction; nothing if there is none.
+    pub(crate) fn redacted_before(&self, target: &Pdu) -> Result<Option<(Pdu, EventNo)>> {
+        let key = (self.desk.head.room, target.event_id().as_str());
+        let Some(no) = self.tx.get(tables::REDACTED_UNSEEN, &key)? else {
+            return Ok(None);
+        };
+        if self.may_redact(&self.event(no)?, target) {
+            Ok(Some((target.redact(self.rules())?, no)))
+        } else {
+            Ok(None)
+        }
     }
 
     /// Whoever has the level may redact anything, and a server what came from it.

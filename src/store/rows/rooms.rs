@@ -141,6 +141,10 @@ pub struct EventRow {
     /// The event that it relates to, and how.
     #[n(15)]
     pub relates: Option<RelatesRow>,
+    /// Whether it is known without its past: the state before it is not known, and it is no part of the timeline.
+    #[n(16)]
+    #[cbor(default)]
+    pub outlier: bool,
 }
 
 /// A relation as its child tells it.
@@ -330,7 +334,50 @@ pub struct AliasRow {
     pub by: UserNo,
 }
 
+/// An event from another server that waits to be judged.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct InboxRow {
+    /// The server that sent it to us.
+    #[n(0)]
+    pub origin: String,
+    /// Its ID.
+    #[n(1)]
+    pub event_id: String,
+    /// The event as it was sent.
+    #[n(2)]
+    pub json: String,
+    /// When it came, in milliseconds.
+    #[n(3)]
+    pub arrived: u64,
+    /// How often what it builds on was asked for in vain.
+    #[n(4)]
+    #[cbor(default)]
+    pub attempts: u32,
+    /// When it is to be tried again, in milliseconds.
+    #[n(5)]
+    #[cbor(default)]
+    pub not_before: u64,
+}
+
+/// An event that was given up before it could be judged.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct DroppedRow {
+    /// The server that sent it to us.
+    #[n(0)]
+    pub origin: String,
+    /// What was wrong or missing.
+    #[n(1)]
+    pub reason: String,
+    /// When it was given up, in milliseconds.
+    #[n(2)]
+    pub at: u64,
+}
+
 cbor_row!(
+    InboxRow,
+    DroppedRow,
     RoomRow,
     HeadRow,
     SummaryRow,
