@@ -11,8 +11,8 @@ use ruma::{EventId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, UserId};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::auth::Membership;
 use crate::auth::facts::Facts;
+use crate::auth::{Kind, Membership};
 use crate::canonical;
 use crate::draft::Reference;
 use crate::error::Error;
@@ -25,6 +25,7 @@ pub struct Pdu(Arc<Inner>);
 
 struct Inner {
     head: Head,
+    kind: Option<Kind>,
     json: Box<str>,
     spans: Spans,
     links: OnceLock<Links>,
@@ -80,6 +81,7 @@ impl Pdu {
     pub(crate) fn assemble(head: Head, json: Box<str>, spans: Spans, links: Option<Links>) -> Self {
         let links = links.map_or_else(OnceLock::new, OnceLock::from);
         Self(Arc::new(Inner {
+            kind: Kind::named(&head.event_type),
             head,
             json,
             spans,
@@ -110,6 +112,12 @@ impl Pdu {
     #[must_use]
     pub fn event_type(&self) -> &str {
         &self.0.head.event_type
+    }
+
+    /// What its type is to the authorisation rules; none if they treat it like any other.
+    #[must_use]
+    pub fn kind(&self) -> Option<Kind> {
+        self.0.kind
     }
 
     /// Its state key, if it is a state event.
@@ -163,7 +171,7 @@ impl Pdu {
     /// The event it redacts, if it is a redaction. Where that is said depends on the room version.
     #[must_use]
     pub fn redacts(&self, rules: &Rules) -> Option<OwnedEventId> {
-        if self.event_type() != "m.room.redaction" {
+        if self.kind() != Some(Kind::Redaction) {
             return None;
         }
         let text = if rules.redaction.redacts_in_content {
@@ -237,7 +245,7 @@ impl Pdu {
     pub(crate) fn facts(&self) -> &Facts {
         self.0
             .facts
-            .get_or_init(|| Facts::of(self.event_type(), self.state_key(), self.content_str()))
+            .get_or_init(|| Facts::of(self.kind(), self.state_key(), self.content_str()))
     }
 
     fn links(&self) -> &Links {

@@ -5,8 +5,8 @@
 
 use ruma::{OwnedUserId, UserId};
 
-use super::Membership;
 use super::levels::LevelFacts;
+use super::{Kind, Membership};
 use crate::canonical::{self, Object, Value};
 use crate::rules::Json;
 use crate::sign;
@@ -92,29 +92,19 @@ pub(crate) struct InviteFacts {
 }
 
 impl Facts {
-    pub(crate) fn of(event_type: &str, state_key: Option<&str>, content: &str) -> Self {
-        let relevant = matches!(
-            event_type,
-            "m.room.create"
-                | "m.room.member"
-                | "m.room.power_levels"
-                | "m.room.join_rules"
-                | "m.room.third_party_invite"
-        );
-        if !relevant {
-            return Self::Other;
-        }
+    pub(crate) fn of(kind: Option<Kind>, state_key: Option<&str>, content: &str) -> Self {
         // A content that is no object has no properties.
-        let content = canonical::parse_object(content, Json::Lax).unwrap_or_default();
-        match event_type {
-            "m.room.create" => Self::Create(Box::new(CreateFacts::of(&content))),
-            "m.room.member" => Self::Member(MemberFacts {
+        let parse = || canonical::parse_object(content, Json::Lax).unwrap_or_default();
+        match kind {
+            Some(Kind::Create) => Self::Create(Box::new(CreateFacts::of(&parse()))),
+            Some(Kind::Member) => Self::Member(MemberFacts {
                 is_about_user: state_key.is_some_and(|key| <&UserId>::try_from(key).is_ok()),
-                ..MemberFacts::of(&content)
+                ..MemberFacts::of(&parse())
             }),
-            "m.room.power_levels" => Self::Levels(Box::new(LevelFacts::of(&content))),
-            "m.room.join_rules" => Self::JoinRule(JoinRule::of(&content)),
-            _ => Self::Invite(InviteFacts::of(&content)),
+            Some(Kind::PowerLevels) => Self::Levels(Box::new(LevelFacts::of(&parse()))),
+            Some(Kind::JoinRules) => Self::JoinRule(JoinRule::of(&parse())),
+            Some(Kind::ThirdPartyInvite) => Self::Invite(InviteFacts::of(&parse())),
+            Some(Kind::Aliases | Kind::Redaction) | None => Self::Other,
         }
     }
 }

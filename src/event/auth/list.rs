@@ -2,7 +2,7 @@
 
 use ruma::EventId;
 
-use super::{Reason, Verdict, auth_types_of};
+use super::{Kind, Reason, Verdict, auth_types_of};
 use crate::id;
 use crate::pdu::Pdu;
 use crate::rules::{RoomIds, Rules};
@@ -31,7 +31,7 @@ fn check<'a>(
     rules: &Rules,
     find: impl Fn(&EventId) -> Option<Known<'a>>,
 ) -> Result<(), Reason> {
-    if event.event_type() == "m.room.create" {
+    if event.kind() == Some(Kind::Create) {
         return Ok(());
     }
     if rules.room_ids == RoomIds::OfCreate {
@@ -80,7 +80,7 @@ fn check_room<'a>(event: &Pdu, find: impl Fn(&EventId) -> Option<Known<'a>>) -> 
     let create = id::create_of_room(event.room_id()).ok_or(Reason::NoCreate)?;
     match find(&create) {
         None => Err(Reason::NoCreate),
-        Some(Known { pdu, .. }) if pdu.event_type() != "m.room.create" => Err(Reason::NoCreate),
+        Some(Known { pdu, .. }) if pdu.kind() != Some(Kind::Create) => Err(Reason::NoCreate),
         Some(Known { rejected: true, .. }) => Err(Reason::AuthRejected(create)),
         Some(_) => Ok(()),
     }

@@ -4,7 +4,7 @@
 
 use super::facts::{Facts, JoinRule, MemberFacts, ThirdParty};
 use super::levels::{Creators, Field};
-use super::{AuthState, Membership, Reason, Room, enough};
+use super::{AuthState, Kind, Membership, Reason, Room, enough};
 use crate::pdu::Pdu;
 use crate::sign::PublicKey;
 
@@ -141,7 +141,7 @@ impl<S: AuthState + ?Sized> Change<'_, S> {
         let made = self
             .room
             .state
-            .get("m.room.third_party_invite", token)
+            .of_kind(Kind::ThirdPartyInvite, token)
             .ok_or(Reason::InviteUnknown)?;
         // "If sender does not match sender of the m.room.third_party_invite, reject."
         if made.sender() != self.event.sender() {

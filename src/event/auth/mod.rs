@@ -13,6 +13,7 @@ use crate::rules::{RoomIds, Rules};
 mod aliases;
 mod create;
 pub(crate) mod facts;
+mod kind;
 pub mod levels;
 mod list;
 mod member;
@@ -22,9 +23,11 @@ mod redaction;
 mod select;
 mod third_party_invite;
 
+pub use kind::Kind;
 pub use levels::{Level, PowerLevels};
 pub use list::{Known, check_auth_events};
 pub use reason::Reason;
+pub(crate) use select::auth_kinds_of;
 pub use select::{AuthTypes, auth_types, auth_types_of};
 
 use facts::{Facts, JoinRule};
@@ -33,6 +36,11 @@ use facts::{Facts, JoinRule};
 pub trait AuthState {
     /// The event with this type and state key.
     fn get(&self, event_type: &str, state_key: &str) -> Option<&Pdu>;
+
+    /// The event of this kind with this state key: [`AuthState::get`], for states that need no text to find the type.
+    fn of_kind(&self, kind: Kind, state_key: &str) -> Option<&Pdu> {
+        self.get(kind.name(), state_key)
+    }
 }
 
 /// A state that a closure looks up.
@@ -61,11 +69,26 @@ impl AuthState for [Pdu] {
         self.iter()
             .find(|pdu| pdu.state_pair() == Some((event_type, state_key)))
     }
+
+    fn of_kind(&self, kind: Kind, state_key: &str) -> Option<&Pdu> {
+        self.iter()
+            .find(|pdu| pdu.kind() == Some(kind) && has_state_key(pdu, state_key))
+    }
+}
+
+/// Most state keys that are asked for are empty, which is told without comparing text.
+fn has_state_key(pdu: &Pdu, state_key: &str) -> bool {
+    pdu.state_key()
+        .is_some_and(|own| own.len() == state_key.len() && (own.is_empty() || own == state_key))
 }
 
 impl AuthState for Vec<Pdu> {
     fn get(&self, event_type: &str, state_key: &str) -> Option<&Pdu> {
         AuthState::get(self.as_slice(), event_type, state_key)
+    }
+
+    fn of_kind(&self, kind: Kind, state_key: &str) -> Option<&Pdu> {
+        self.as_slice().of_kind(kind, state_key)
     }
 }
 
@@ -138,15 +161,16 @@ pub fn judge(event: &Pdu, state: &(impl AuthState + ?Sized), rules: &Rules) -> V
 
 /// The rules in their order. Whatever they do not stop is allowed.
 fn check<S: AuthState + ?Sized>(event: &Pdu, state: &S, rules: &Rules) -> Result<(), Reason> {
-    if event.event_type() == "m.room.create" {
+    let kind = event.kind();
+    if kind == Some(Kind::Create) {
         return create::check(event, rules);
     }
     let room = Room::new(event, state, rules)?;
     room.check_federation(event)?;
-    if event.event_type() == "m.room.aliases" && rules.auth.aliases_by_server {
+    if kind == Some(Kind::Aliases) && rules.auth.aliases_by_server {
         return aliases::check(event);
     }
-    if event.event_type() == "m.room.member" {
+    if kind == Some(Kind::Member) {
         return member::check(event, &room);
     }
     // "If the sender's current membership state is not join, reject."
@@ -154,7 +178,7 @@ fn check<S: AuthState + ?Sized>(event: &Pdu, state: &S, rules: &Rules) -> Result
         return Err(Reason::NotJoined);
     }
     let sender = room.levels().try_user(event.sender().as_str())?;
-    if event.event_type() == "m.room.third_party_invite" {
+    if kind == Some(Kind::ThirdPartyInvite) {
         return third_party_invite::check(&room, sender);
     }
     // "If the event type's required power level is greater than the sender's power level, reject."
@@ -169,9 +193,9 @@ fn check<S: AuthState + ?Sized>(event: &Pdu, state: &S, rules: &Rules) -> Result
     {
         return Err(Reason::StateOfAnother);
     }
-    match event.event_type() {
-        "m.room.power_levels" => power_levels::check(event, &room, sender),
-        "m.room.redaction" if rules.auth.redactions_need_level => {
+    match kind {
+        Some(Kind::PowerLevels) => power_levels::check(event, &room, sender),
+        Some(Kind::Redaction) if rules.auth.redactions_need_level => {
             redaction::check(event, &room, sender)
         }
         _ => Ok(()),
@@ -200,7 +224,7 @@ struct Room<'a, S: ?Sized> {
 
 impl<'a, S: AuthState + ?Sized> Room<'a, S> {
     fn new(event: &Pdu, state: &'a S, rules: &'a Rules) -> Result<Self, Reason> {
-        let create = state.get("m.room.create", "").ok_or(Reason::NoCreate)?;
+        let create = state.of_kind(Kind::Create, "").ok_or(Reason::NoCreate)?;
         // "If the event's room_id is not an event ID for an accepted m.room.create event, reject." An event with malformed creators
         // was never accepted.
         if rules.room_ids == RoomIds::OfCreate
@@ -233,7 +257,7 @@ impl<'a, S: AuthState + ?Sized> Room<'a, S> {
 
     fn levels(&self) -> PowerLevels<'a> {
         PowerLevels::of(
-            self.state.get("m.room.power_levels", ""),
+            self.state.of_kind(Kind::PowerLevels, ""),
             self.create,
             self.rules,
         )
@@ -241,7 +265,7 @@ impl<'a, S: AuthState + ?Sized> Room<'a, S> {
 
     /// A user's membership; without an event for it, `leave`.
     fn membership(&self, user: &str) -> Result<Membership, Reason> {
-        match self.state.get("m.room.member", user) {
+        match self.state.of_kind(Kind::Member, user) {
             None => Ok(Membership::Leave),
             Some(event) => event.membership().ok_or(Reason::NoMembership),
         }
@@ -249,7 +273,7 @@ impl<'a, S: AuthState + ?Sized> Room<'a, S> {
 
     /// The join rule; without an event for it, `invite`.
     fn join_rule(&self) -> JoinRule {
-        match self.state.get("m.room.join_rules", "").map(Pdu::facts) {
+        match self.state.of_kind(Kind::JoinRules, "").map(Pdu::facts) {
             None => JoinRule::Invite,
             Some(Facts::JoinRule(rule)) => *rule,
             Some(_) => JoinRule::Other,

@@ -14,11 +14,11 @@
 //! in a tree keeps the greatest rank of each subtree beside it and so finds them without a scan.
 
 use super::Source;
-use super::desk::{Desk, Slot};
+use super::desk::Desk;
+use super::keys::{Slot, SlotSet, Table};
 use super::mutation::{Mutation, on};
 use smallvec::{SmallVec, smallvec};
-use std::collections::hash_map::Entry;
-use std::collections::{BinaryHeap, HashMap, HashSet};
+use std::collections::{BinaryHeap, HashMap};
 use std::hash::Hash;
 
 /// A number greater than that of every event behind this one.
@@ -30,7 +30,7 @@ pub struct Place<Id> {
     /// Greater than the rank of each auth event.
     pub rank: Rank,
     /// The auth events, in the order the event names them; those we do not have may be left out.
-    pub auth: Vec<Id>,
+    pub auth: SmallVec<[Id; 6]>,
 }
 
 /// Sorts events so that each comes after its auth events, as far as those are among them. Events that stand behind themselves, which honest
@@ -89,10 +89,10 @@ pub fn oldest_first<Id: Copy + Eq + Hash>(events: &[(Id, &[Id])]) -> Vec<Id> {
 pub(super) fn difference<S: Source>(
     desk: &mut Desk<'_, S>,
     sides: &[Vec<Slot>],
-    conflicting: &HashSet<Slot>,
-) -> Result<HashSet<Slot>, S::Error> {
+    conflicting: &SlotSet,
+) -> Result<Vec<Slot>, S::Error> {
     if on(Mutation::NoAuthDifference) {
-        return Ok(HashSet::new());
+        return Ok(Vec::new());
     }
     let mut walk = Walk::new(sides.len());
     for (side, events) in sides.iter().enumerate() {
@@ -101,22 +101,21 @@ pub(super) fn difference<S: Source>(
         }
     }
     let mut partial = walk.down(desk)?;
-    partial.retain(|(_, event)| !conflicting.contains(event));
+    partial.retain(|(_, event)| !conflicting.contains(*event));
     let Some(oldest) = partial.iter().map(|(rank, _)| *rank).min() else {
-        return Ok(HashSet::new());
+        return Ok(Vec::new());
     };
-    let mut difference: HashSet<_> = partial.into_iter().map(|(_, event)| event).collect();
+    let mut difference: Vec<Slot> = partial.into_iter().map(|(_, event)| event).collect();
     if on(Mutation::AgreedChainsIgnored) {
         return Ok(difference);
     }
     let agreed = desk.source.agreed_after(oldest)?;
-    for event in behind(desk, agreed, oldest)? {
-        difference.remove(&event);
-    }
+    let shared = behind(desk, agreed, oldest)?;
+    difference.retain(|event| !shared.contains(*event));
     if on(Mutation::StateCountsAsChain) {
-        for id in desk.source.agreed_after(0)? {
-            difference.remove(&desk.slot(id));
-        }
+        let agreed = desk.source.agreed_after(0)?;
+        let agreed: SlotSet = desk.slots(agreed).into_iter().collect();
+        difference.retain(|event| !agreed.contains(*event));
     }
     Ok(difference)
 }
@@ -126,9 +125,9 @@ fn behind<S: Source>(
     desk: &mut Desk<'_, S>,
     ids: Vec<S::Id>,
     oldest: Rank,
-) -> Result<HashSet<Slot>, S::Error> {
+) -> Result<SlotSet, S::Error> {
     let mut to_visit = desk.slots(ids);
-    let mut behind = HashSet::new();
+    let mut behind = SlotSet::default();
     while let Some(event) = to_visit.pop() {
         for auth in &*desk.behind(event)? {
             if desk.rank(*auth)?.is_some_and(|rank| rank >= oldest) && behind.insert(*auth) {
@@ -142,32 +141,32 @@ fn behind<S: Source>(
 /// The conflicted state subgraph, without the conflicting events themselves: whatever lies on a path of auth events from one of them to another.
 pub(super) fn subgraph<S: Source>(
     desk: &mut Desk<'_, S>,
-    conflicting: &HashSet<Slot>,
-) -> Result<HashSet<Slot>, S::Error> {
+    conflicting: &SlotSet,
+) -> Result<SlotSet, S::Error> {
     let mut oldest = Rank::MAX;
-    for event in conflicting {
+    for event in conflicting.as_slice() {
         oldest = oldest.min(desk.rank(*event)?.unwrap_or(Rank::MAX));
     }
-    let mut to_visit: Vec<_> = conflicting.iter().copied().collect();
-    let mut passed: HashMap<Slot, Rank> = HashMap::new();
+    let mut to_visit: Vec<_> = conflicting.as_slice().to_vec();
+    let mut passed: Table<Slot, Rank> = Table::new();
     while let Some(event) = to_visit.pop() {
         for auth in &*desk.behind(event)? {
             if let Some(rank) = desk.rank(*auth)?.filter(|rank| *rank > oldest)
-                && !conflicting.contains(auth)
-                && passed.insert(*auth, rank).is_none()
+                && !conflicting.contains(*auth)
+                && passed.put(*auth, rank).is_none()
             {
                 to_visit.push(*auth);
             }
         }
     }
-    let mut upwards: Vec<_> = passed.into_iter().collect();
-    upwards.sort_unstable_by_key(|(_, rank)| *rank);
-    let mut between = HashSet::new();
-    for (event, _) in upwards {
+    let mut upwards: Vec<_> = passed.iter().map(|(event, rank)| (*rank, event)).collect();
+    upwards.sort_unstable();
+    let mut between = SlotSet::default();
+    for (_, event) in upwards {
         if desk
             .behind(event)?
             .iter()
-            .any(|auth| conflicting.contains(auth) || between.contains(auth))
+            .any(|auth| conflicting.contains(*auth) || between.contains(*auth))
         {
             between.insert(event);
         }
@@ -179,7 +178,7 @@ pub(super) fn subgraph<S: Source>(
 struct Walk {
     everyone: Mask,
     /// Each event found, and which states reach it.
-    found: HashMap<Slot, Mask>,
+    found: Table<Slot, Mask>,
     /// Found and not yet passed, by rank.
     ahead: BinaryHeap<(Rank, Slot)>,
     /// How many of those are not reached by everyone.
@@ -190,7 +189,7 @@ impl Walk {
     fn new(sides: usize) -> Self {
         Self {
             everyone: Mask::all(sides),
-            found: HashMap::new(),
+            found: Table::new(),
             ahead: BinaryHeap::new(),
             partial_ahead: 0,
         }
@@ -203,7 +202,7 @@ impl Walk {
             let Some((rank, event)) = self.ahead.pop() else {
                 break;
             };
-            let Some(mask) = self.found.get(&event).cloned() else {
+            let Some(mask) = self.found.get(event).cloned() else {
                 break;
             };
             if mask != self.everyone {
@@ -232,17 +231,14 @@ impl Walk {
     }
 
     fn reach(&mut self, event: Slot, rank: Rank, mask: &Mask) {
-        match self.found.entry(event) {
-            Entry::Occupied(mut seen) => {
-                let was_partial = *seen.get() != self.everyone;
-                seen.get_mut().join(mask);
-                self.partial_ahead -= usize::from(was_partial && *seen.get() == self.everyone);
-            }
-            Entry::Vacant(unseen) => {
-                unseen.insert(mask.clone());
-                self.ahead.push((rank, event));
-                self.partial_ahead += usize::from(*mask != self.everyone);
-            }
+        if let Some(seen) = self.found.get_mut(event) {
+            let was_partial = *seen != self.everyone;
+            seen.join(mask);
+            self.partial_ahead -= usize::from(was_partial && *seen == self.everyone);
+        } else {
+            self.found.put(event, mask.clone());
+            self.ahead.push((rank, event));
+            self.partial_ahead += usize::from(*mask != self.everyone);
         }
     }
 }

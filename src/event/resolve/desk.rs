@@ -1,21 +1,20 @@
 //! The working place of one resolution: what was looked up is remembered here, and events are judged here.
 //!
-//! Events are numbered as they come up ([`Slot`]), so that walking and sorting are a matter of small numbers, whatever the caller calls its events.
+//! Events and keys are numbered as they come up (`keys.rs`), so that walking, sorting and looking up are a matter of small numbers, whatever the
+//! caller calls its events.
 
+use super::keys::{Key, Keys, Slot, Table};
 use super::mutation::{Mutation, on};
 use super::{Conflicts, Known, Pair, Rank, Source};
 use crate::Pdu;
-use crate::auth::{self, Verdict};
+use crate::auth::{self, Kind};
 use crate::rules::{RoomIds, Rules};
+use smallvec::SmallVec;
 use std::collections::HashMap;
 use std::rc::Rc;
 
 /// How many bytes of events are kept at hand. A hostile room has gigabytes of them.
 const SHELF_BYTES: usize = 32 * 1024 * 1024;
-
-/// An event during one resolution.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Slot(usize);
 
 pub(super) struct Desk<'s, S: Source> {
     pub(super) source: &'s S,
@@ -24,18 +23,18 @@ pub(super) struct Desk<'s, S: Source> {
     nodes: Vec<Node<S::Id>>,
     shelf_bytes: usize,
     create: Option<Option<Slot>>,
-    /// What the states agree on, as far as it was asked for.
-    agreed: ByKey<Option<Slot>>,
+    keys: Keys<'s>,
+    /// What the states agree on, as far as it was asked for; nothing where they differ.
+    agreed: Table<Key, Option<Slot>>,
 }
-
-type ByKey<T> = HashMap<String, HashMap<String, T>>;
 
 /// What is known of an event; `None` until it was looked up.
 struct Node<Id> {
     id: Id,
     event: Option<Option<Known>>,
     place: Option<Found>,
-    is_levels: Option<bool>,
+    /// Nothing inside if it is no state event, or if we do not have it.
+    key: Option<Option<Key>>,
 }
 
 /// A place that was looked up: the rank, and the auth events, none twice.
@@ -43,6 +42,14 @@ struct Node<Id> {
 struct Found {
     rank: Option<Rank>,
     behind: Rc<[Slot]>,
+}
+
+/// Where the states differ, in numbers.
+pub(super) struct Differences {
+    /// Each key with the different events it has.
+    pub(super) rows: Vec<(Key, SmallVec<[Slot; 2]>)>,
+    /// The events of each state.
+    pub(super) sides: Vec<Vec<Slot>>,
 }
 
 impl<'s, S: Source> Desk<'s, S> {
@@ -54,7 +61,8 @@ impl<'s, S: Source> Desk<'s, S> {
             nodes: Vec::new(),
             shelf_bytes: 0,
             create: None,
-            agreed: HashMap::new(),
+            keys: Keys::new(),
+            agreed: Table::new(),
         }
     }
 
@@ -64,7 +72,7 @@ impl<'s, S: Source> Desk<'s, S> {
                 id,
                 event: None,
                 place: None,
-                is_levels: None,
+                key: None,
             });
             Slot(self.nodes.len() - 1)
         })
@@ -114,7 +122,7 @@ impl<'s, S: Source> Desk<'s, S> {
             return Ok(found.clone());
         }
         let place = self.source.place(node.id)?;
-        let mut behind = Vec::with_capacity(place.as_ref().map_or(0, |place| place.auth.len()));
+        let mut behind = SmallVec::<[Slot; 10]>::new();
         for auth in place.iter().flat_map(|place| &place.auth) {
             let auth = self.slot(*auth);
             if !behind.contains(&auth) {
@@ -123,7 +131,7 @@ impl<'s, S: Source> Desk<'s, S> {
         }
         let found = Found {
             rank: place.map(|place| place.rank),
-            behind: behind.into(),
+            behind: behind.as_slice().into(),
         };
         if let Some(node) = self.nodes.get_mut(slot.0) {
             node.place = Some(found.clone());
@@ -144,66 +152,77 @@ impl<'s, S: Source> Desk<'s, S> {
     /// The power levels among the auth events.
     pub(super) fn levels_behind(&mut self, slot: Slot) -> Result<Option<Slot>, S::Error> {
         for auth in &*self.behind(slot)? {
-            if self.is_levels(*auth)? {
+            if self.key(*auth)? == Some(Key::POWER_LEVELS) {
                 return Ok(Some(*auth));
             }
         }
         Ok(None)
     }
 
-    fn is_levels(&mut self, slot: Slot) -> Result<bool, S::Error> {
-        if let Some(known) = self.nodes.get(slot.0).and_then(|node| node.is_levels) {
+    /// Gives numbers to what the states differ in.
+    pub(super) fn take_in(&mut self, conflicts: &'s Conflicts<S::Id>) -> Differences {
+        let mut sides = vec![Vec::new(); conflicts.states()];
+        let mut rows = Vec::new();
+        for (event_type, state_key, events) in conflicts.rows() {
+            let key = self.keys.borrow(event_type, state_key);
+            self.agreed.put(key, None);
+            let mut different = SmallVec::<[Slot; 2]>::new();
+            for (side, event) in sides.iter_mut().zip(events) {
+                let Some(event) = event.map(|id| self.slot(id)) else {
+                    continue;
+                };
+                side.push(event);
+                if !different.contains(&event) {
+                    different.push(event);
+                }
+            }
+            rows.push((key, different));
+        }
+        Differences { rows, sides }
+    }
+
+    /// The type and state key that a number stands for.
+    pub(super) fn name(&self, key: Key) -> (&str, &str) {
+        self.keys.name(key).unwrap_or_default()
+    }
+
+    /// The key of a state event.
+    pub(super) fn key(&mut self, slot: Slot) -> Result<Option<Key>, S::Error> {
+        if let Some(known) = self.nodes.get(slot.0).and_then(|node| node.key) {
             return Ok(known);
         }
-        let is_levels = self
-            .event(slot)?
-            .is_some_and(|known| known.pdu.state_pair() == Some(("m.room.power_levels", "")));
+        let key = self.event(slot)?.and_then(|known| {
+            let (event_type, state_key) = known.pdu.state_pair()?;
+            let kind = known.pdu.kind();
+            Some(self.keys.number(kind, event_type, state_key))
+        });
         if let Some(node) = self.nodes.get_mut(slot.0) {
-            node.is_levels = Some(is_levels);
+            node.key = Some(key);
         }
-        Ok(is_levels)
+        Ok(key)
     }
 
     /// What a state being built has for a key.
     pub(super) fn standing(
         &mut self,
-        state: &Standing<'_, S::Id>,
-        event_type: &str,
-        state_key: &str,
+        state: &Standing,
+        key: Key,
     ) -> Result<Option<Slot>, S::Error> {
-        let put = state
-            .put
-            .get(event_type)
-            .and_then(|keys| keys.get(state_key));
+        let put = state.put.get(key).copied();
         if put.is_some() || !state.over_agreed {
-            return Ok(put.copied());
+            return Ok(put);
         }
-        self.agreed(state.conflicts, event_type, state_key)
+        self.agreed(key)
     }
 
-    fn agreed(
-        &mut self,
-        conflicts: &Conflicts<S::Id>,
-        event_type: &str,
-        state_key: &str,
-    ) -> Result<Option<Slot>, S::Error> {
-        if let Some(known) = self
-            .agreed
-            .get(event_type)
-            .and_then(|keys| keys.get(state_key))
-        {
+    fn agreed(&mut self, key: Key) -> Result<Option<Slot>, S::Error> {
+        if let Some(known) = self.agreed.get(key) {
             return Ok(*known);
         }
-        let agreed = if conflicts.contains(event_type, state_key) {
-            None
-        } else {
-            self.source.agreed(event_type, state_key)?
-        };
+        let (event_type, state_key) = self.keys.name(key).unwrap_or_default();
+        let agreed = self.source.agreed(event_type, state_key)?;
         let agreed = agreed.map(|id| self.slot(id));
-        self.agreed
-            .entry(event_type.to_owned())
-            .or_default()
-            .insert(state_key.to_owned(), agreed);
+        self.agreed.put(key, agreed);
         Ok(agreed)
     }
 
@@ -212,22 +231,20 @@ impl<'s, S: Source> Desk<'s, S> {
         &mut self,
         slot: Slot,
         pdu: &Pdu,
-        state: &Standing<'_, S::Id>,
+        state: &Standing,
         helped: bool,
     ) -> Result<bool, S::Error> {
-        let wanted = auth::auth_types_of(self.rules, pdu);
-        let mut given: Vec<Pdu> = Vec::with_capacity(wanted.len() + 1);
-        for (event_type, state_key) in &wanted {
-            let standing = match self.standing(state, event_type, state_key)? {
+        let mut given = SmallVec::<[Pdu; 7]>::new();
+        for (kind, state_key) in auth::auth_kinds_of(self.rules, pdu) {
+            let key = self.wanted(slot, pdu, kind, state_key)?;
+            let standing = match self.standing(state, key)? {
                 Some(standing) if !(helped && on(Mutation::OnlyOwnAuthEvents)) => {
                     self.event(standing)?.filter(usable)
                 }
                 _ => None,
             };
             let found = match standing {
-                None if helped && !on(Mutation::OnlyResolvedAuthEvents) => {
-                    self.own(slot, (event_type, state_key))?
-                }
+                None if helped && !on(Mutation::OnlyResolvedAuthEvents) => self.own(slot, key)?,
                 standing => standing,
             };
             given.extend(found.map(|known| known.pdu));
@@ -237,15 +254,28 @@ impl<'s, S: Source> Desk<'s, S> {
         {
             given.extend(self.event(create)?.map(|known| known.pdu));
         }
-        Ok(auth::judge(pdu, &given, self.rules) == Verdict::Allowed || on(Mutation::NothingDenied))
+        let verdict = auth::judge(pdu, given.as_slice(), self.rules);
+        Ok(verdict.is_allowed() || on(Mutation::NothingDenied))
+    }
+
+    /// The key that an event is judged by. Most memberships are judged by the one before, whose key is known without a search.
+    fn wanted(
+        &mut self,
+        slot: Slot,
+        pdu: &Pdu,
+        kind: Kind,
+        state_key: &str,
+    ) -> Result<Key, S::Error> {
+        let is_own = pdu.kind() == Some(kind) && pdu.state_key() == Some(state_key);
+        let own = if is_own { self.key(slot)? } else { None };
+        Ok(own.unwrap_or_else(|| self.keys.number(Some(kind), kind.name(), state_key)))
     }
 
     /// The last of the event's own auth events for a key.
-    fn own(&mut self, slot: Slot, pair: (&str, &str)) -> Result<Option<Known>, S::Error> {
+    fn own(&mut self, slot: Slot, key: Key) -> Result<Option<Known>, S::Error> {
         for auth in self.behind(slot)?.iter().rev() {
-            if let Some(known) = self
-                .event(*auth)?
-                .filter(|known| usable(known) && known.pdu.state_pair() == Some(pair))
+            if self.key(*auth)? == Some(key)
+                && let Some(known) = self.event(*auth)?.filter(usable)
             {
                 return Ok(Some(known));
             }
@@ -254,21 +284,13 @@ impl<'s, S: Source> Desk<'s, S> {
     }
 
     /// What was put into a state, except where the states agreed from the start.
-    pub(super) fn resolved(
-        &mut self,
-        state: Standing<'_, S::Id>,
-    ) -> Result<HashMap<Pair, S::Id>, S::Error> {
+    pub(super) fn resolved(&mut self, state: &Standing) -> Result<HashMap<Pair, S::Id>, S::Error> {
         let mut resolved = HashMap::new();
-        for (event_type, keys) in state.put {
-            for (state_key, slot) in keys {
-                if (on(Mutation::AgreedMayChange)
-                    || self
-                        .agreed(state.conflicts, &event_type, &state_key)?
-                        .is_none())
-                    && let Some(node) = self.nodes.get(slot.0)
-                {
-                    resolved.insert((event_type.clone(), state_key), node.id);
-                }
+        for (key, slot) in state.put.iter() {
+            if (on(Mutation::AgreedMayChange) || self.agreed(key)?.is_none())
+                && let (Some(pair), Some(node)) = (self.keys.name(key), self.nodes.get(slot.0))
+            {
+                resolved.insert((pair.0.to_owned(), pair.1.to_owned()), node.id);
             }
         }
         Ok(resolved)
@@ -281,47 +303,31 @@ fn usable(known: &Known) -> bool {
 }
 
 /// A state being built: what has been put in so far, over what the states agree on.
-pub(super) struct Standing<'c, Id> {
-    put: ByKey<Slot>,
-    conflicts: &'c Conflicts<Id>,
+pub(super) struct Standing {
+    put: Table<Key, Slot>,
     over_agreed: bool,
 }
 
-impl<'c, Id> Standing<'c, Id> {
-    pub(super) fn over_agreed(conflicts: &'c Conflicts<Id>) -> Self {
+impl Standing {
+    pub(super) const fn over_agreed() -> Self {
         Self {
-            put: HashMap::new(),
-            conflicts,
+            put: Table::new(),
             over_agreed: true,
         }
     }
 
-    pub(super) fn empty(conflicts: &'c Conflicts<Id>) -> Self {
+    pub(super) const fn empty() -> Self {
         Self {
-            put: HashMap::new(),
-            conflicts,
+            put: Table::new(),
             over_agreed: false,
         }
     }
 
-    pub(super) fn put(&mut self, event_type: &str, state_key: &str, slot: Slot) {
-        if let Some(old) = self
-            .put
-            .get_mut(event_type)
-            .and_then(|keys| keys.get_mut(state_key))
-        {
-            *old = slot;
-            return;
-        }
-        self.put
-            .entry(event_type.to_owned())
-            .or_default()
-            .insert(state_key.to_owned(), slot);
+    pub(super) fn put(&mut self, key: Key, slot: Slot) {
+        self.put.put(key, slot);
     }
 
-    pub(super) fn take(&mut self, event_type: &str, state_key: &str) {
-        if let Some(keys) = self.put.get_mut(event_type) {
-            keys.remove(state_key);
-        }
+    pub(super) fn take(&mut self, key: Key) {
+        self.put.take(key);
     }
 }

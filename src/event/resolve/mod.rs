@@ -15,6 +15,7 @@
 
 pub mod chain;
 mod desk;
+mod keys;
 mod mutation;
 mod sort;
 mod split;

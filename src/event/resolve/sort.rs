@@ -1,13 +1,14 @@
 //! The two orders of resolution 2 and 2.1: reverse topological power ordering, and mainline ordering.
 
 use super::Source;
-use super::desk::{Desk, Slot};
+use super::desk::Desk;
+use super::keys::{Slot, SlotSet, Table};
 use super::mutation::{Mutation, on};
 use crate::Pdu;
 use crate::auth::levels::{Level, PowerLevels};
 use ruma::OwnedEventId;
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, HashSet};
+use std::collections::{BinaryHeap, HashMap};
 
 /// What is remembered of an event while it is being sorted.
 pub(super) struct Entry {
@@ -56,15 +57,18 @@ fn topological<S: Source>(
     desk: &mut Desk<'_, S>,
     preferred: &[Slot],
 ) -> Result<Vec<Slot>, S::Error> {
-    let index: HashMap<_, _> = preferred
-        .iter()
-        .enumerate()
-        .map(|(at, id)| (*id, at))
-        .collect();
+    let mut index = Table::new();
+    for (at, event) in preferred.iter().enumerate() {
+        index.put(*event, at);
+    }
     let mut followers: Vec<Vec<usize>> = vec![Vec::new(); preferred.len()];
     let mut waiting = vec![0_usize; preferred.len()];
     for (at, id) in preferred.iter().enumerate() {
-        for behind in desk.behind(*id)?.iter().filter_map(|id| index.get(id)) {
+        for behind in desk
+            .behind(*id)?
+            .iter()
+            .filter_map(|event| index.get(*event))
+        {
             if let (Some(list), Some(count)) = (followers.get_mut(*behind), waiting.get_mut(at)) {
                 list.push(at);
                 *count += 1;
@@ -172,18 +176,20 @@ pub(super) fn by_mainline<S: Source>(
 }
 
 /// The position of power-levels events: 0 is where the mainline begins. Off it, that of the first one behind which is on it; without one, the greatest.
-struct Mainline(HashMap<Slot, usize>);
+struct Mainline(Table<Slot, usize>);
 
 impl Mainline {
     const NOWHERE: usize = usize::MAX;
 
     fn of<S: Source>(desk: &mut Desk<'_, S>, power_levels: Option<Slot>) -> Result<Self, S::Error> {
-        let mut positions = HashMap::new();
+        let mut positions = Table::new();
+        let mut length = 0;
         let mut next = power_levels;
         while let Some(event) = next
-            && !positions.contains_key(&event)
+            && !positions.contains(event)
         {
-            positions.insert(event, positions.len());
+            positions.put(event, length);
+            length += 1;
             next = desk.levels_behind(event)?;
         }
         Ok(Self(positions))
@@ -195,11 +201,11 @@ impl Mainline {
         desk: &mut Desk<'_, S>,
         event: Slot,
     ) -> Result<usize, S::Error> {
-        let mut passed = HashSet::new();
+        let mut passed = SlotSet::default();
         let mut next = desk.levels_behind(event)?;
         let mut position = Self::NOWHERE;
         while let Some(event) = next {
-            if let Some(known) = self.0.get(&event) {
+            if let Some(known) = self.0.get(event) {
                 position = *known;
                 break;
             }
@@ -208,8 +214,9 @@ impl Mainline {
             }
             next = desk.levels_behind(event)?;
         }
-        self.0
-            .extend(passed.into_iter().map(|event| (event, position)));
+        for event in passed.as_slice() {
+            self.0.put(*event, position);
+        }
         Ok(position)
     }
 }

@@ -51,30 +51,24 @@ impl<Id: Copy + Eq + Hash> Conflicts<Id> {
             .is_some_and(|keys| keys.contains_key(state_key))
     }
 
-    /// Each key with the different events it has.
-    pub(super) fn rows(&self) -> impl Iterator<Item = (&str, &str, Vec<Id>)> {
+    /// How many states there are.
+    pub(super) fn states(&self) -> usize {
+        self.states
+    }
+
+    /// Each key with the event that each of the states has, in the order of the states.
+    pub(super) fn rows(&self) -> impl Iterator<Item = (&str, &str, &[Option<Id>])> {
         self.rows.iter().flat_map(|(event_type, keys)| {
             keys.iter().map(move |(state_key, events)| {
-                let mut different = Vec::new();
-                for event in events.iter().flatten() {
-                    if !different.contains(event) {
-                        different.push(*event);
-                    }
-                }
-                (event_type.as_str(), state_key.as_str(), different)
+                (event_type.as_str(), state_key.as_str(), events.as_slice())
             })
         })
     }
 
-    /// The conflicting events of each state.
-    pub(super) fn sides(&self) -> Vec<Vec<Id>> {
-        let mut sides = vec![Vec::new(); self.states];
-        for events in self.rows.values().flat_map(HashMap::values) {
-            for (side, event) in sides.iter_mut().zip(events) {
-                side.extend(*event);
-            }
-        }
-        sides
+    /// The conflicting events.
+    fn events(&self) -> impl Iterator<Item = Id> {
+        let rows = self.rows.values().flat_map(HashMap::values);
+        rows.flat_map(|events| events.iter().copied().flatten())
     }
 }
 
@@ -224,7 +218,7 @@ impl<F: Fn(&EventId) -> Option<Known>> Whole<'_, F> {
         if let Some(id) = self.first.get(&pair).filter(|_| self.is_agreed(&pair)) {
             return Some(self.number(id));
         }
-        let mut to_visit: Vec<usize> = self.conflicts.sides().into_iter().flatten().collect();
+        let mut to_visit: Vec<usize> = self.conflicts.events().collect();
         to_visit.sort_unstable_by_key(|at| self.id(*at));
         let mut seen = HashSet::new();
         while let Some(at) = to_visit.pop() {
@@ -253,7 +247,7 @@ impl<F: Fn(&EventId) -> Option<Known>> Source for Whole<'_, F> {
     fn place(&self, at: usize) -> Result<Option<Place<usize>>, Infallible> {
         Ok(self.known(at).map(|_| Place {
             rank: self.rank(at),
-            auth: self.auth(at),
+            auth: self.auth(at).into(),
         }))
     }
 
@@ -261,7 +255,7 @@ impl<F: Fn(&EventId) -> Option<Known>> Source for Whole<'_, F> {
         if self.rules.room_ids == RoomIds::Chosen {
             return Ok(self.find_create());
         }
-        let events = self.conflicts.sides().into_iter().flatten();
+        let events = self.conflicts.events();
         let mut rooms = events.filter_map(|at| create_of_room(self.known(at)?.pdu.room_id()));
         Ok(rooms.next().map(|id| self.number(&id)))
     }

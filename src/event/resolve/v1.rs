@@ -1,6 +1,7 @@
 //! State resolution 1 (room version 1, *State resolution*): by type, depth, and the SHA-1 of the event id.
 
-use super::desk::{Desk, Slot, Standing};
+use super::desk::{Desk, Standing};
+use super::keys::{Key, Slot};
 use super::mutation::{Mutation, on};
 use super::{Conflicts, Pair, Source};
 use crate::Pdu;
@@ -9,31 +10,26 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 
 /// The candidates of one key, by ascending depth and then descending hash.
-struct Conflict<'c> {
-    event_type: &'c str,
-    state_key: &'c str,
+struct Conflict {
+    key: Key,
     candidates: Vec<Slot>,
 }
 
-pub(super) fn resolve<S: Source>(
-    mut desk: Desk<'_, S>,
-    conflicts: &Conflicts<S::Id>,
+pub(super) fn resolve<'s, S: Source>(
+    mut desk: Desk<'s, S>,
+    conflicts: &'s Conflicts<S::Id>,
 ) -> Result<HashMap<Pair, S::Id>, S::Error> {
-    let mut state = Standing::over_agreed(conflicts);
-    let mut passes: [Vec<Conflict<'_>>; 4] = Default::default();
-    for (event_type, state_key, ids) in conflicts.rows() {
+    let mut state = Standing::over_agreed();
+    let mut passes: [Vec<Conflict>; 4] = Default::default();
+    for (key, events) in desk.take_in(conflicts).rows {
         // A key that only some states have is no conflict here: the others just lack it.
-        if let [only] = ids.as_slice() {
-            state.put(event_type, state_key, desk.slot(*only));
+        if let [only] = events.as_slice() {
+            state.put(key, *only);
             continue;
         }
-        let conflict = Conflict {
-            event_type,
-            state_key,
-            candidates: candidates(&mut desk, &ids)?,
-        };
-        if let Some(pass) = passes.get_mut(pass_of(event_type, state_key)) {
-            pass.push(conflict);
+        let candidates = candidates(&mut desk, &events)?;
+        if let Some(pass) = passes.get_mut(pass_of(desk.name(key))) {
+            pass.push(Conflict { key, candidates });
         }
     }
     let [levels, join_rules, members, others] = passes;
@@ -41,11 +37,11 @@ pub(super) fn resolve<S: Source>(
         settle(&mut desk, &mut state, &pass, stepwise)?;
     }
     settle(&mut desk, &mut state, &others, newest_allowed)?;
-    desk.resolved(state)
+    desk.resolved(&state)
 }
 
-fn pass_of(event_type: &str, state_key: &str) -> usize {
-    match (event_type, state_key) {
+fn pass_of(key: (&str, &str)) -> usize {
+    match key {
         ("m.room.power_levels", "") if on(Mutation::LevelsNotFirst) => 2,
         ("m.room.power_levels", "") => 0,
         ("m.room.join_rules", _) => 1,
@@ -56,12 +52,11 @@ fn pass_of(event_type: &str, state_key: &str) -> usize {
 }
 
 /// Puts the events of a key in order; those we do not have, and rejected ones, are left out.
-fn candidates<S: Source>(desk: &mut Desk<'_, S>, ids: &[S::Id]) -> Result<Vec<Slot>, S::Error> {
-    let mut candidates = Vec::with_capacity(ids.len());
-    for id in ids {
-        let event = desk.slot(*id);
-        let known = desk.event(event)?.filter(|known| !known.rejected);
-        candidates.extend(known.map(|known| (order(&known.pdu), event)));
+fn candidates<S: Source>(desk: &mut Desk<'_, S>, events: &[Slot]) -> Result<Vec<Slot>, S::Error> {
+    let mut candidates = Vec::with_capacity(events.len());
+    for event in events {
+        let known = desk.event(*event)?.filter(|known| !known.rejected);
+        candidates.extend(known.map(|known| (order(&known.pdu), *event)));
     }
     candidates.sort_unstable();
     Ok(candidates.into_iter().map(|(_, event)| event).collect())
@@ -81,27 +76,24 @@ fn order(pdu: &Pdu) -> (u64, Reverse<[u8; 20]>) {
 }
 
 /// How one key is settled.
-type Method<S> = fn(
-    &mut Desk<'_, S>,
-    &mut Standing<'_, <S as Source>::Id>,
-    &Conflict<'_>,
-) -> Result<Option<Slot>, <S as Source>::Error>;
+type Method<S> =
+    fn(&mut Desk<'_, S>, &mut Standing, &Conflict) -> Result<Option<Slot>, <S as Source>::Error>;
 
 /// Settles the keys of a pass. None sees the outcome of another of the same pass.
 fn settle<S: Source>(
     desk: &mut Desk<'_, S>,
-    state: &mut Standing<'_, S::Id>,
-    pass: &[Conflict<'_>],
+    state: &mut Standing,
+    pass: &[Conflict],
     method: Method<S>,
 ) -> Result<(), S::Error> {
     let mut outcome = Vec::with_capacity(pass.len());
     for conflict in pass {
         outcome.push((conflict, method(desk, state, conflict)?));
-        state.take(conflict.event_type, conflict.state_key);
+        state.take(conflict.key);
     }
     for (conflict, id) in outcome {
         if let Some(id) = id {
-            state.put(conflict.event_type, conflict.state_key, id);
+            state.put(conflict.key, id);
         }
     }
     Ok(())
@@ -110,8 +102,8 @@ fn settle<S: Source>(
 /// From the oldest on, as long as each is allowed after the one before.
 fn stepwise<S: Source>(
     desk: &mut Desk<'_, S>,
-    state: &mut Standing<'_, S::Id>,
-    conflict: &Conflict<'_>,
+    state: &mut Standing,
+    conflict: &Conflict,
 ) -> Result<Option<Slot>, S::Error> {
     let mut standing = None;
     for event in &conflict.candidates {
@@ -121,7 +113,7 @@ fn stepwise<S: Source>(
             }
             break;
         }
-        state.put(conflict.event_type, conflict.state_key, *event);
+        state.put(conflict.key, *event);
         standing = Some(*event);
     }
     Ok(standing)
@@ -130,8 +122,8 @@ fn stepwise<S: Source>(
 /// The newest that is allowed; if none is, the oldest.
 fn newest_allowed<S: Source>(
     desk: &mut Desk<'_, S>,
-    state: &mut Standing<'_, S::Id>,
-    conflict: &Conflict<'_>,
+    state: &mut Standing,
+    conflict: &Conflict,
 ) -> Result<Option<Slot>, S::Error> {
     for event in conflict.candidates.iter().rev() {
         if on(Mutation::OthersUnchecked) || is_allowed(desk, *event, state)? {
@@ -148,7 +140,7 @@ fn newest_allowed<S: Source>(
 fn is_allowed<S: Source>(
     desk: &mut Desk<'_, S>,
     event: Slot,
-    state: &Standing<'_, S::Id>,
+    state: &Standing,
 ) -> Result<bool, S::Error> {
     match desk.event(event)? {
         Some(known) => desk.is_allowed(event, &known.pdu, state, false),

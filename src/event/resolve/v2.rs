@@ -1,12 +1,13 @@
 //! State resolution 2 (room version 2, *State resolution*) and 2.1 (room version 12), which differ in two facts, [`Variant`].
 
-use super::desk::{Desk, Slot, Standing};
+use super::desk::{Desk, Differences, Standing};
+use super::keys::{Key, Slot, SlotSet, Table};
 use super::mutation::{Mutation, on};
 use super::sort::{self, Entry};
 use super::{Conflicts, Pair, Source, chain};
 use crate::Pdu;
-use crate::auth::Membership;
-use std::collections::{HashMap, HashSet};
+use crate::auth::{Kind, Membership};
+use std::collections::HashMap;
 
 /// What 2.1 changed.
 #[derive(Clone, Copy)]
@@ -40,9 +41,9 @@ impl Variant {
     }
 }
 
-pub(super) fn resolve<S: Source>(
-    mut desk: Desk<'_, S>,
-    conflicts: &Conflicts<S::Id>,
+pub(super) fn resolve<'s, S: Source>(
+    mut desk: Desk<'s, S>,
+    conflicts: &'s Conflicts<S::Id>,
     variant: Variant,
 ) -> Result<HashMap<Pair, S::Id>, S::Error> {
     let variant = variant.mutated();
@@ -51,52 +52,47 @@ pub(super) fn resolve<S: Source>(
     let powers = sort::by_power(&mut desk, powers)?;
 
     let mut state = if variant.starts_empty {
-        Standing::empty(conflicts)
+        Standing::empty()
     } else {
-        Standing::over_agreed(conflicts)
+        Standing::over_agreed()
     };
     if !on(Mutation::NoFirstPass) {
         check_each(&mut desk, &powers, &mut state)?;
     }
-    let power_levels = desk.standing(&state, "m.room.power_levels", "")?;
+    let power_levels = desk.standing(&state, Key::POWER_LEVELS)?;
     let rest = full.into_values().map(|(entry, _)| entry).collect();
     let rest = sort::by_mainline(&mut desk, rest, power_levels)?;
     if !on(Mutation::NoSecondPass) {
         check_each(&mut desk, &rest, &mut state)?;
     }
-    desk.resolved(state)
+    desk.resolved(&state)
 }
 
 /// The events to replay, and whether each is a power event. What we do not have, and what is no state event, takes no part.
-type Replay = HashMap<Slot, (Entry, bool)>;
+type Replay = Table<Slot, (Entry, bool)>;
 
-fn full_conflicted_set<S: Source>(
-    desk: &mut Desk<'_, S>,
-    conflicts: &Conflicts<S::Id>,
+fn full_conflicted_set<'s, S: Source>(
+    desk: &mut Desk<'s, S>,
+    conflicts: &'s Conflicts<S::Id>,
     variant: Variant,
 ) -> Result<Replay, S::Error> {
-    let sides: Vec<_> = conflicts
-        .sides()
-        .into_iter()
-        .map(|ids| desk.slots(ids))
-        .collect();
-    let mut conflicting: HashSet<_> = sides.iter().flatten().copied().collect();
+    let Differences { rows, sides } = desk.take_in(conflicts);
+    let mut conflicting: SlotSet = sides.iter().flatten().copied().collect();
     if variant.replays_subgraph {
         let between = chain::subgraph(desk, &conflicting)?;
-        conflicting.extend(between);
+        conflicting.extend(between.as_slice().iter().copied());
     }
     let difference = chain::difference(desk, &sides, &conflicting)?;
-    if on(Mutation::AbsenceIsAgreement) {
-        for (_, _, ids) in conflicts.rows() {
-            if let [only] = ids.as_slice() {
-                conflicting.remove(&desk.slot(*only));
-            }
-        }
-    }
-    let mut full = Replay::with_capacity(conflicting.len() + difference.len());
-    for event in conflicting.into_iter().chain(difference) {
+    let is_agreed = |event: &Slot| {
+        on(Mutation::AbsenceIsAgreement)
+            && rows.iter().any(|(_, events)| events.as_slice() == [*event])
+    };
+    let conflicting = conflicting.as_slice().iter().copied();
+    let conflicting = conflicting.filter(|event| !is_agreed(event));
+    let mut full = Replay::new();
+    for event in conflicting.chain(difference) {
         if let Some(known) = desk.event(event)?.filter(|known| known.pdu.is_state()) {
-            full.insert(
+            full.put(
                 event,
                 (Entry::new(event, &known.pdu), is_power_event(&known.pdu)),
             );
@@ -107,11 +103,11 @@ fn full_conflicted_set<S: Source>(
 
 /// Events that may take away what somebody could do: power levels, join rules, kicks and bans.
 fn is_power_event(pdu: &Pdu) -> bool {
-    match pdu.state_pair() {
-        Some(("m.room.power_levels", "")) => !on(Mutation::LevelsAreNoPower),
-        Some(("m.room.join_rules", "")) => !on(Mutation::JoinRulesAreNoPower),
-        Some(("m.room.create", "")) => true,
-        Some(("m.room.member", user)) => {
+    match pdu.kind().zip(pdu.state_key()) {
+        Some((Kind::PowerLevels, "")) => !on(Mutation::LevelsAreNoPower),
+        Some((Kind::JoinRules, "")) => !on(Mutation::JoinRulesAreNoPower),
+        Some((Kind::Create, "")) => true,
+        Some((Kind::Member, user)) => {
             let done_to_them = pdu.sender() != user || on(Mutation::LeavingIsPower);
             let removes = match pdu.membership() {
                 Some(Membership::Leave) => !on(Mutation::KicksAreNoPower),
@@ -130,10 +126,10 @@ fn take_power_events<S: Source>(
     full: &mut Replay,
 ) -> Result<Vec<Entry>, S::Error> {
     let is_power = full.iter().filter(|(_, (_, is_power))| *is_power);
-    let mut to_visit: Vec<_> = is_power.map(|(event, _)| *event).collect();
+    let mut to_visit: Vec<_> = is_power.map(|(event, _)| event).collect();
     let mut powers = Vec::new();
     while let Some(event) = to_visit.pop() {
-        let Some((entry, _)) = full.remove(&event) else {
+        let Some((entry, _)) = full.take(event) else {
             continue;
         };
         powers.push(entry);
@@ -141,7 +137,7 @@ fn take_power_events<S: Source>(
             to_visit.extend(
                 desk.behind(event)?
                     .iter()
-                    .filter(|auth| full.contains_key(*auth)),
+                    .filter(|auth| full.contains(**auth)),
             );
         }
     }
@@ -152,16 +148,16 @@ fn take_power_events<S: Source>(
 fn check_each<S: Source>(
     desk: &mut Desk<'_, S>,
     events: &[Slot],
-    state: &mut Standing<'_, S::Id>,
+    state: &mut Standing,
 ) -> Result<(), S::Error> {
     for event in events {
         let Some(known) = desk.event(*event)? else {
             continue;
         };
-        if let Some((event_type, state_key)) = known.pdu.state_pair()
+        if let Some(key) = desk.key(*event)?
             && desk.is_allowed(*event, &known.pdu, state, true)?
         {
-            state.put(event_type, state_key, *event);
+            state.put(key, *event);
         }
     }
     Ok(())

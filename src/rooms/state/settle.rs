@@ -109,14 +109,14 @@ impl Source for View<'_> {
 
     fn place(&self, id: EventNo) -> Result<Option<Place<EventNo>>> {
         let pdu = self.composer.event(id)?;
-        let mut auth = Vec::with_capacity(pdu.auth_events().len());
-        for event in pdu.auth_events() {
-            auth.extend(self.composer.tx.event_no(event)?);
-        }
-        Ok(Some(Place {
+        let mut place = Place {
             rank: id.get(),
-            auth,
-        }))
+            auth: Default::default(),
+        };
+        for event in pdu.auth_events() {
+            place.auth.extend(self.composer.tx.event_no(event)?);
+        }
+        Ok(Some(place))
     }
 
     fn create(&self) -> Result<Option<EventNo>> {
