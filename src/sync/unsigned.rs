@@ -52,6 +52,7 @@ fn own(reader: &Reader<'_>, event: &Stored, out: &mut Writer) -> Result<()> {
     {
         out.key("transaction_id");
         out.string(txn);
+        view.echoed.set(true);
     }
     let membership = membership(view, stay, event)?;
     if let Some(membership) = membership {

@@ -1,6 +1,7 @@
 //! The house at one moment, as everything here reads it: a snapshot, and a bounded cache of events that makes reading the
 //! same event for two thousand people cost one read.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -69,6 +70,8 @@ pub(crate) struct View<'a> {
     pub(crate) s: &'a Snapshot,
     /// The wall clock, in milliseconds.
     pub(crate) now: u64,
+    /// Whether the device that reads has been told of an event that it sent itself.
+    pub(crate) echoed: Cell<bool>,
     events: &'a Events,
     trust: Trust,
 }
@@ -103,6 +106,7 @@ impl<'a> View<'a> {
         Self {
             s,
             now,
+            echoed: Cell::new(false),
             events,
             trust,
         }

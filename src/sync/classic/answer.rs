@@ -31,6 +31,8 @@ const SMALL_ROOM: u64 = 200;
 pub(crate) struct Answer {
     pub(crate) body: Body,
     pub(crate) is_due: bool,
+    /// Whether it tells the device of something that the device itself has just sent.
+    pub(crate) echoes: bool,
     /// What it told of members belongs to this chain of answers, and it ends here.
     pub(crate) chain: Option<(u64, Pos)>,
 }
@@ -168,6 +170,7 @@ impl Builder<'_> {
         Ok(Answer {
             body: out.into_bytes(),
             is_due,
+            echoes: self.since.is_some() && self.view.echoed.get(),
             chain,
         })
     }

@@ -29,6 +29,9 @@ use scope::Scope;
 
 /// The longest time that an answer is waited for.
 const LONGEST: Duration = Duration::from_secs(600);
+/// How much later than other devices the one that sent an event hears of it, so that the answer to its sending is there first.
+/// Clients that see their own message before they know its ID take the sending for failed and repeat it half a minute later.
+const ECHO: Duration = Duration::from_millis(20);
 /// Changed rooms that are read without going to the blocking pool: what has just been written is still in memory.
 const AT_HAND: usize = 4;
 
@@ -127,6 +130,9 @@ impl Sync {
                     self.inner()
                         .told
                         .answered(chain, ask.user, &ask.device, upto);
+                }
+                if answer.echoes {
+                    tokio::time::sleep(ECHO).await;
                 }
                 return Ok(answer.body);
             }

@@ -224,3 +224,31 @@ async fn time_runs_out() {
     assert!(answer["device_one_time_keys_count"].is_object());
     assert!(answer["device_unused_fallback_key_types"].is_array());
 }
+
+#[tokio::test]
+async fn the_answer_to_sending_comes_before_the_echo() {
+    let house = House::of(&["alice", "bob"]).await;
+    let room = house.room("alice", "public", "shared").await;
+    let mut own = house.client("alice", "A", Asks::default()).await;
+    own.sync(&house).await;
+    let mut other = house.client("alice", "OTHER", Asks::default()).await;
+    other.sync(&house).await;
+    let order = std::cell::RefCell::new(Vec::new());
+    let hear = async {
+        let answer = own.wait(&house).await;
+        order.borrow_mut().push("echo");
+        answer
+    };
+    let say = async {
+        let content = json!({ "msgtype": "m.text", "body": "hello" });
+        let txn = Some(("A", "t1"));
+        let sent = house.send_txn(&room, "alice", "m.room.message", content, txn);
+        let sent = sent.await.unwrap();
+        order.borrow_mut().push("sent");
+        sent.event_id
+    };
+    let (answer, seen, said) = tokio::join!(hear, other.wait(&house), say);
+    assert_eq!(timeline(told(&answer, &room)), [said.as_str()]);
+    assert_eq!(timeline(told(&seen, &room)), [said.as_str()]);
+    assert_eq!(order.into_inner(), ["sent", "echo"]);
+}
