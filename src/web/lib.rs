@@ -48,6 +48,7 @@ mod cors;
 mod errors;
 mod handler;
 mod health;
+mod leftover;
 mod limits;
 mod part;
 mod patience;

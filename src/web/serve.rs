@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use axum::middleware::from_fn;
 use base::config::{ListenConfig, TlsConfig};
 use base::{Supervisor, Tasks};
 use hyper::body::Incoming;
@@ -29,6 +30,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
 use tracing::{debug, warn};
 
+use crate::leftover;
 use crate::limits::{Peer, network};
 use crate::patience::{Patience, Patient};
 use crate::tls::{self, Certificate};
@@ -140,6 +142,7 @@ impl Listeners {
     /// Begins to serve, until the supervisor stops.
     pub fn serve(self, router: &Router, supervisor: &Supervisor) {
         let tasks = supervisor.tasks();
+        let router = router.clone().layer(from_fn(leftover::clear));
         if let Some(certificate) = &self.certificate {
             supervisor.start(certificate.reloader());
         }

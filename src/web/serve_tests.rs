@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::routing::get;
+use axum::routing::{get, put};
 use base::config::{ListenConfig, TlsConfig};
 use base::{ManualClock, Supervisor};
 use rustls::pki_types::ServerName;
@@ -42,7 +42,8 @@ async fn run(listen: ListenConfig, tls: TlsConfig) -> Running {
     };
     let router = Router::new()
         .route("/", get(|| async { "hello" }))
-        .route("/slow", get(slow));
+        .route("/slow", get(slow))
+        .route("/deaf", put(|| async { "no, thank you" }));
     let listeners = Listeners::bind(&listen, &tls).await.unwrap();
     let addresses = listeners.addresses();
     listeners.serve(&router, &supervisor);
@@ -219,4 +220,33 @@ async fn an_address_that_is_taken_is_named() {
         "{sentence}"
     );
     assert!(sentence.contains("another server"), "{sentence}");
+}
+
+#[tokio::test]
+async fn a_body_that_nobody_reads_does_not_spoil_the_connection() {
+    let running = plain().await;
+    for head in ["GET /", "PUT /deaf", "POST /nowhere", "DELETE /deaf"] {
+        let stream = TcpStream::connect(running.addresses[0]).await.unwrap();
+        let body = "x".repeat(100_000);
+        let text = format!(
+            "{head} HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n{body}{ASK}",
+            body.len()
+        );
+        let answer = say(stream, &text).await;
+        assert_eq!(answer.matches("HTTP/1.1 ").count(), 2, "{head}: {answer}");
+        assert!(answer.ends_with("hello"), "{head}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn before_a_large_body_that_nobody_reads_the_connection_is_closed_openly() {
+    let running = plain().await;
+    let mut stream = TcpStream::connect(running.addresses[0]).await.unwrap();
+    let head = "PUT /deaf HTTP/1.1\r\nhost: x\r\ncontent-length: 100000000\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    let answer = String::from_utf8_lossy(&answer).to_ascii_lowercase();
+    assert!(answer.contains("connection: close"), "{answer}");
+    assert!(answer.ends_with("no, thank you"), "{answer}");
 }

@@ -64,13 +64,7 @@ impl House {
             &client_api::routes().into_router(wired.app.clone()),
             &wired.supervisor,
         );
-        // A known fault of the server is kept out of sight here: it does not read the body of a GET, so that connection is closed
-        // without a word and the next request on it breaks. Once `web` reads such bodies, let connections be shared again.
-        let client = Client::builder()
-            .timeout(PATIENCE)
-            .pool_max_idle_per_host(0)
-            .build()
-            .unwrap();
+        let client = Client::builder().timeout(PATIENCE).build().unwrap();
         Self {
             url: format!("http://{address}"),
             wired,
