@@ -119,6 +119,16 @@ fn user() -> Routes<App> {
         .mount(user_data::account_data::put)
         .mount(user_data::room_account_data::get)
         .mount(user_data::room_account_data::put)
+        .route(
+            Method::DELETE,
+            "/_matrix/client/unstable/org.matrix.msc3391/user/{user_id}/account_data/{event_type}",
+            user_data::account_data::delete,
+        )
+        .route(
+            Method::DELETE,
+            "/_matrix/client/unstable/org.matrix.msc3391/user/{user_id}/rooms/{room_id}/account_data/{event_type}",
+            user_data::room_account_data::delete,
+        )
         .mount(user_data::tags::get)
         .mount(user_data::tags::put)
         .mount(user_data::tags::delete)
@@ -282,32 +292,32 @@ fn files() -> Routes<App> {
         .route(
             Method::GET,
             "/_matrix/media/v3/download/{server_name}/{media_id}",
-            media::legacy::get,
+            media::legacy::download,
         )
         .route(
             Method::GET,
             "/_matrix/media/v3/download/{server_name}/{media_id}/{file_name}",
-            media::legacy::get,
+            media::legacy::download,
         )
         .route(
             Method::GET,
             "/_matrix/media/v3/thumbnail/{server_name}/{media_id}",
-            media::legacy::get,
+            media::legacy::thumbnail,
         )
         .route(
             Method::GET,
             "/_matrix/media/r0/download/{server_name}/{media_id}",
-            media::legacy::get,
+            media::legacy::download,
         )
         .route(
             Method::GET,
             "/_matrix/media/r0/download/{server_name}/{media_id}/{file_name}",
-            media::legacy::get,
+            media::legacy::download,
         )
         .route(
             Method::GET,
             "/_matrix/media/r0/thumbnail/{server_name}/{media_id}",
-            media::legacy::get,
+            media::legacy::thumbnail,
         )
 }
 

@@ -86,6 +86,12 @@ impl Media {
         })))
     }
 
+    /// Whether files are given to people who are not signed in.
+    #[must_use]
+    pub fn serves_anybody(&self) -> bool {
+        self.0.config.unauthenticated
+    }
+
     /// The largest upload, in bytes (`m.upload.size`).
     #[must_use]
     pub fn max_upload(&self) -> u64 {

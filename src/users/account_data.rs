@@ -287,7 +287,7 @@ impl Users {
         RawValue::from_string(content).map_err(|_| Error::Damaged("account data"))
     }
 
-    /// Sets a piece of account data, as a client may.
+    /// Sets a piece of account data, as a client may. An empty object deletes it (MSC3391).
     pub async fn set_account_data(
         &self,
         user: &UserId,
@@ -296,7 +296,8 @@ impl Users {
         content: &RawValue,
     ) -> Result<(), Error> {
         refuse_managed(kind)?;
-        self.write_account_data(user, room, kind, Some(content))
+        let is_nothing = content.get().trim() == "{}";
+        self.write_account_data(user, room, kind, (!is_nothing).then_some(content))
             .await
     }
 
@@ -400,6 +401,25 @@ impl Users {
         let tag = tag.to_owned();
         self.change_tags(user, room, move |tags| {
             tags.remove(&tag);
+        })
+        .await
+    }
+
+    /// Gives a room the tags that the user has given to another, unless it has some.
+    pub async fn inherit_tags(
+        &self,
+        user: &UserId,
+        from: &RoomId,
+        to: &RoomId,
+    ) -> Result<(), Error> {
+        let tags = self.tags(user, from).await?;
+        if tags.is_empty() || !self.tags(user, to).await?.is_empty() {
+            return Ok(());
+        }
+        self.change_tags(user, to, move |now| {
+            if now.is_empty() {
+                now.clone_from(&tags);
+            }
         })
         .await
     }

@@ -307,7 +307,8 @@ impl Users {
     /// the answer, not an error: the client is asked again.
     ///
     /// # Errors
-    /// If the session was begun for another request, or there were too many attempts.
+    /// If the session was begun for another request, if it is another user who proves themselves than the one who is logged in, or if
+    /// there were too many attempts.
     pub async fn authorize(
         &self,
         operation: Operation,
@@ -322,9 +323,12 @@ impl Users {
         if let Some(proof) = proof {
             match self.verify(&operation, flows, proof, from).await {
                 Ok((stage, token)) => sessions.complete(&id, stage, token)?,
-                Err(limit @ (Error::LimitExceeded { .. } | Error::Busy | Error::Store(_))) => {
-                    return Err(limit);
-                }
+                Err(
+                    end @ (Error::LimitExceeded { .. }
+                    | Error::Busy
+                    | Error::Store(_)
+                    | Error::Forbidden(Refusal::NotYours)),
+                ) => return Err(end),
                 Err(wrong) => error = Some(wrong),
             }
         }
@@ -426,7 +430,7 @@ impl Users {
                     .as_ref()
                     .is_some_and(|asking| *asking != user)
                 {
-                    return Err(Error::Forbidden(Refusal::Password));
+                    return Err(Error::Forbidden(Refusal::NotYours));
                 }
                 self.check_password(&user, password, from).await?;
                 Ok((stage, None))

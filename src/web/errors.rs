@@ -219,6 +219,9 @@ impl Error {
             DeserializationError::Json(error) => {
                 match serde_json::from_slice::<serde::de::IgnoredAny>(body) {
                     Err(error) if !body.is_empty() => Self::not_json(error.to_string()),
+                    Ok(_) if !body.trim_ascii_start().starts_with(b"{") => {
+                        Self::bad_json("the body has to be an object".to_owned())
+                    }
                     _ => Self::misshapen(&error),
                 }
             }

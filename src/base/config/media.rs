@@ -14,6 +14,9 @@ pub struct MediaConfig {
     ///
     /// Example: `"/srv/myelin/media"`
     pub path: Option<PathBuf>,
+    /// Whether files are also given to people who are not signed in, at the addresses that clients from before Matrix 1.11 know. Who knows a file's
+    /// address can read it then.
+    pub unauthenticated: bool,
     /// The largest file that can be uploaded.
     pub max_upload: ByteSize,
     /// The largest picture, in pixels, of which thumbnails are made.
@@ -28,6 +31,7 @@ impl Default for MediaConfig {
     fn default() -> Self {
         Self {
             path: None,
+            unauthenticated: false,
             max_upload: ByteSize::from_mib(50),
             max_pixels: 32_000_000,
             reservation: Span::from_secs(86_400),

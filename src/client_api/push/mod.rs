@@ -16,17 +16,6 @@ fn find<'r>(
     kind: &RuleKind,
     id: &str,
 ) -> Result<AnyPushRuleRef<'r>, web::Error> {
-    let known = matches!(
-        kind,
-        RuleKind::Override
-            | RuleKind::Underride
-            | RuleKind::Sender
-            | RuleKind::Room
-            | RuleKind::Content
-    );
-    if !known {
-        return Err(users::Error::PushRule(users::RuleError::UnknownKind).into());
-    }
     Ok(rules
         .get(kind.clone(), id)
         .ok_or(users::Error::NotFound(What::PushRule))?)

@@ -220,6 +220,12 @@ async fn devices_are_named_and_removed() {
             .status,
         401
     );
+    server.register("bob").await;
+    let other = json!({ "auth": { "type": "m.login.password", "identifier": { "type": "m.id.user", "user": "bob" }, "password": "correct horse" } });
+    server
+        .delete("/v3/devices/TABLET", &alice, other)
+        .await
+        .refused(403, "M_FORBIDDEN");
     let auth = json!({ "auth": { "type": "m.login.password", "identifier": { "type": "m.id.user", "user": "alice" }, "password": "correct horse" } });
     server.delete("/v3/devices/TABLET", &alice, auth).await.ok();
     server
@@ -241,6 +247,28 @@ async fn what_is_kept_is_given_back_and_only_to_its_owner() {
         .put(path, &bob, json!({}))
         .await
         .refused(403, "M_FORBIDDEN");
+    server
+        .put(path, &alice, json!("no object"))
+        .await
+        .refused(400, "M_BAD_JSON");
+    server.put(path, &alice, json!({})).await.ok();
+    server.get(path, &alice).await.refused(404, "M_NOT_FOUND");
+    for path in [
+        "user/@alice:localhost/account_data/org.example.x",
+        "user/@alice:localhost/rooms/!r:localhost/account_data/org.example.x",
+    ] {
+        let (read, delete) = (
+            format!("/v3/{path}"),
+            format!("/unstable/org.matrix.msc3391/{path}"),
+        );
+        server.put(&read, &alice, json!({ "a": 1 })).await.ok();
+        server
+            .delete(&delete, &bob, Value::Null)
+            .await
+            .refused(403, "M_FORBIDDEN");
+        server.delete(&delete, &alice, Value::Null).await.ok();
+        server.get(&read, &alice).await.refused(404, "M_NOT_FOUND");
+    }
     let rules = "/v3/user/@alice:localhost/account_data/m.push_rules";
     server
         .put(rules, &alice, json!({}))
@@ -344,6 +372,14 @@ async fn push_rules_are_read_and_changed_under_both_spellings() {
     server.get(path, &alice).await.refused(404, "M_NOT_FOUND");
     server
         .get("/v3/pushrules/global/nonsense/x", &alice)
+        .await
+        .refused(404, "M_NOT_FOUND");
+    server
+        .put(
+            "/v3/pushrules/global/nonsense/x/enabled",
+            &alice,
+            json!({ "enabled": false }),
+        )
         .await
         .refused(400, "M_INVALID_PARAM");
     server

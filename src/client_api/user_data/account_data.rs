@@ -1,7 +1,8 @@
 //! `/_matrix/client/v3/user/{userId}/account_data/{type}`
 
+use ruma::UserId;
 use ruma::api::client::config::{get_global_account_data, set_global_account_data};
-use web::{Authed, JsonBytes, Matrix, Reply};
+use web::{Asked, Authed, Error, JsonBytes, Matrix, Reply};
 
 use crate::own::own;
 use crate::{App, json};
@@ -38,4 +39,19 @@ pub(crate) async fn put(
         )
         .await?;
     Ok(set_global_account_data::v3::Response::new())
+}
+
+/// Deletes a piece of it (MSC3391).
+pub(crate) async fn delete(who: Authed, asked: Asked, app: App) -> Reply<JsonBytes> {
+    let [user, kind] = asked.args.as_slice() else {
+        return Err(Error::not_found("There is no such account data"));
+    };
+    let user = <&UserId>::try_from(user.as_str())
+        .map_err(|_| Error::invalid_param("This is no user ID"))?;
+    own(&who, user)?;
+    app.house
+        .users
+        .delete_account_data(&who.user_id, None, kind)
+        .await?;
+    Ok(JsonBytes::from("{}"))
 }
