@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use users::Identity;
 
 use crate::House;
+use crate::carry_over::carry_over;
 use crate::error::{Error, Result};
 use crate::{member, policy, resolve};
 
@@ -33,6 +34,7 @@ pub async fn join(
     content.remove("membership");
     member::add_profile(house, user, &mut content)?;
     member::change(house, &room, (user, user), Membership::Join, content).await?;
+    carry_over(house, user, &room).await;
     Ok(room)
 }
 

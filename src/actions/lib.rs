@@ -6,6 +6,7 @@
 pub mod accounts;
 pub mod alias;
 mod ban;
+mod carry_over;
 mod claim_keys;
 pub mod create_room;
 mod deactivate;

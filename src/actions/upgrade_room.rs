@@ -6,6 +6,7 @@ use serde_json::Map;
 use users::Identity;
 
 use crate::House;
+use crate::carry_over::carry_over;
 use crate::error::{Error, Result};
 use crate::{member, policy};
 
@@ -30,5 +31,7 @@ pub async fn upgrade_room(
         version,
         additional_creators,
     };
-    Ok(house.rooms.upgrade(upgrade).await?.room_id)
+    let new = house.rooms.upgrade(upgrade).await?.room_id;
+    carry_over(house, &who.user_id, &new).await;
+    Ok(new)
 }

@@ -50,7 +50,7 @@ pub enum Error {
     /// A parameter has no sensible meaning.
     #[error("{0}")]
     BadParameter(String),
-    /// An alias in an event's content does not point to the room, or is no alias.
+    /// An alias in an event's content does not point to the room.
     #[error("{0}")]
     BadAlias(String),
     /// An alias that this server does not hand out.

@@ -11,6 +11,8 @@ use crate::visibility::Viewer;
 
 /// How many events are looked at for one answer.
 const LOOKED_AT: usize = 50_000;
+/// How many more are looked at only to say how much there is to find.
+const LOOKED_AHEAD: usize = 2_000;
 /// How many are read at once.
 const STRETCH: usize = 200;
 
@@ -38,6 +40,8 @@ pub struct Page {
     pub events: Vec<Stored>,
     /// From where to go on; none if everything has been looked at.
     pub next: Option<Pos>,
+    /// How many more there are behind these, as far as was looked.
+    pub more: usize,
     /// The words that were looked for, for highlighting.
     pub words: Vec<String>,
 }
@@ -54,6 +58,7 @@ pub fn search(
     let mut page = Page {
         events: Vec::new(),
         next: None,
+        more: 0,
         words,
     };
     if page.words.is_empty() {
@@ -63,22 +68,31 @@ pub fn search(
     for room in rooms {
         walks.push(Walk::new(s, user, *room, wanted.from.unwrap_or(Pos::MAX))?);
     }
+    let mut ahead = 0;
     for _ in 0..LOOKED_AT {
+        let is_full = page.events.len() == wanted.limit;
         let Some(walk) = newest(s, &mut walks)? else {
-            page.next = None;
+            page.next = page.next.filter(|_| is_full);
             return Ok(page);
         };
         let Some((pos, event)) = walk.take() else {
             return Err(Error::Bug("a walk that promised an event and has none"));
         };
-        if page.events.len() == wanted.limit {
-            page.next = Some(pos);
-            return Ok(page);
+        let found = matches(&event, wanted, &page.words)
+            && is_wanted(&event)
+            && walk.viewer.sees(&event)?;
+        if is_full {
+            ahead += 1;
+            page.more += usize::from(found);
+            if ahead == LOOKED_AHEAD {
+                return Ok(page);
+            }
+        } else {
+            page.next = Some(pos.previous());
+            if found {
+                page.events.push(event);
+            }
         }
-        if matches(&event, wanted, &page.words) && is_wanted(&event) && walk.viewer.sees(&event)? {
-            page.events.push(event);
-        }
-        page.next = Some(pos.previous());
     }
     Ok(page)
 }

@@ -280,7 +280,7 @@ impl Composer {
             .filter(|alias| !before.all().any(|old| old == *alias))
         {
             let parsed = <&RoomAliasId>::try_from(alias.as_str())
-                .map_err(|_| Error::BadAlias(format!("{alias} is not an alias")))?;
+                .map_err(|_| Error::BadParameter(format!("{alias} is not an alias")))?;
             let row = self.tx.get(tables::ALIASES, parsed.as_str())?;
             if row.is_none_or(|row| row.room != self.desk.head.room) {
                 return Err(Error::BadAlias(format!(

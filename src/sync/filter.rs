@@ -109,6 +109,7 @@ pub struct Events {
     senders: Choice<OwnedUserId>,
     rooms: Choice<OwnedRoomId>,
     url: Option<bool>,
+    relations: Relations,
     /// How many.
     pub limit: usize,
     everything: bool,
@@ -122,6 +123,7 @@ impl Default for Events {
             senders: Choice::default(),
             rooms: Choice::default(),
             url: None,
+            relations: Relations::default(),
             limit: DEFAULT_LIMIT,
             everything: true,
         }
@@ -129,6 +131,15 @@ impl Default for Events {
 }
 
 impl Events {
+    /// The same, and only events that relate to others in this way.
+    pub fn related(self, relations: Relations) -> Self {
+        Self {
+            everything: self.everything && relations.is_everything(),
+            relations,
+            ..self
+        }
+    }
+
     /// Whether nothing is left out.
     pub fn is_everything(&self) -> bool {
         self.everything
@@ -151,7 +162,8 @@ impl Events {
                 && self.has_sender(&event.sender())
                 && self
                     .url
-                    .is_none_or(|wanted| has_url(event.content_str()) == wanted))
+                    .is_none_or(|wanted| has_url(event.content_str()) == wanted)
+                && self.relations.has(event.content_str()))
     }
 
     /// Whether events of this type can be chosen.
@@ -185,6 +197,45 @@ fn has_url(content: &str) -> bool {
         url: Option<IgnoredAny>,
     }
     serde_json::from_str::<Content>(content).is_ok_and(|content| content.url.is_some())
+}
+
+/// A choice among ways to relate to another event (MSC3874), for reading history.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct Relations {
+    #[serde(default, rename = "org.matrix.msc3874.rel_types")]
+    only: Option<Vec<String>>,
+    #[serde(default, rename = "org.matrix.msc3874.not_rel_types")]
+    not: Vec<String>,
+}
+
+impl Relations {
+    /// Reads what a filter says of them.
+    pub fn of(filter: &str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(filter)
+    }
+
+    fn is_everything(&self) -> bool {
+        self.only.is_none() && self.not.is_empty()
+    }
+
+    fn has(&self, content: &str) -> bool {
+        #[derive(Default, Deserialize)]
+        struct Content {
+            #[serde(default, rename = "m.relates_to")]
+            relates_to: Relation,
+        }
+        #[derive(Default, Deserialize)]
+        struct Relation {
+            rel_type: Option<String>,
+        }
+        if self.is_everything() {
+            return true;
+        }
+        let content: Content = serde_json::from_str(content).unwrap_or_default();
+        let kind = content.relates_to.rel_type;
+        let among = |list: &Vec<String>| kind.as_ref().is_some_and(|kind| list.contains(kind));
+        self.only.as_ref().is_none_or(among) && !among(&self.not)
+    }
 }
 
 /// `*` stands for any characters.
@@ -258,6 +309,7 @@ impl From<Plain> for Events {
             senders: Choice::new(it.senders, it.not_senders),
             rooms: Choice::default(),
             url: None,
+            relations: Relations::default(),
         }
     }
 }
@@ -282,6 +334,7 @@ impl From<RoomEventFilter> for Events {
             senders,
             rooms,
             url,
+            relations: Relations::default(),
         }
     }
 }
@@ -333,6 +386,35 @@ mod tests {
         assert!(has_url(r#"{"url":"mxc://x/y"}"#));
         assert!(!has_url(r#"{"info":{"url":1}}"#));
         assert!(!has_url("[]"));
+    }
+
+    #[test]
+    fn only_relations_that_are_chosen_count() {
+        let reply = r#"{"m.relates_to":{"rel_type":"m.thread","event_id":"$e"}}"#;
+        for (filter, of_reply, of_others) in [
+            ("{}", true, true),
+            (
+                r#"{"org.matrix.msc3874.rel_types":["m.thread"]}"#,
+                true,
+                false,
+            ),
+            (
+                r#"{"org.matrix.msc3874.rel_types":["m.reference"]}"#,
+                false,
+                false,
+            ),
+            (
+                r#"{"org.matrix.msc3874.not_rel_types":["m.thread"]}"#,
+                false,
+                true,
+            ),
+        ] {
+            let relations = Relations::of(filter).unwrap();
+            assert_eq!(relations.has(reply), of_reply, "{filter}");
+            for content in ["{}", r#"{"m.relates_to":1}"#] {
+                assert_eq!(relations.has(content), of_others, "{filter}");
+            }
+        }
     }
 
     #[test]

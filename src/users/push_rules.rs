@@ -3,11 +3,12 @@
 
 use std::sync::Arc;
 
-use ruma::UserId;
 use ruma::push::{
-    Action, AnyPushRuleRef, InsertPushRuleError, NewPushRule, RemovePushRuleError, RuleKind,
-    Ruleset,
+    Action, AnyPushRuleRef, ConditionalPushRule, EventMatchConditionData, InsertPushRuleError,
+    NewConditionalPushRule, NewPushRule, NewSimplePushRule, PushCondition, RemovePushRuleError,
+    RuleKind, Ruleset, ScalarJsonValue,
 };
+use ruma::{RoomId, UserId};
 use serde::{Deserialize, Serialize};
 use store::tables::ACCOUNT_DATA;
 use store::{RoomNo, Snapshot, UserNo};
@@ -38,9 +39,66 @@ struct Content {
     global: Ruleset,
 }
 
+/// The rules that everybody begins with. Those for polls say which type of event they are for as MSC3930 does, by `event_match`.
+fn defaults(user: &UserId) -> Ruleset {
+    let mut rules = Ruleset::server_default(user);
+    for list in [&mut rules.override_, &mut rules.underride] {
+        *list = std::mem::take(list).into_iter().map(by_match).collect();
+    }
+    rules
+}
+
+fn by_match(mut rule: ConditionalPushRule) -> ConditionalPushRule {
+    for condition in &mut rule.conditions {
+        if let PushCondition::EventPropertyIs(is) = condition
+            && is.key == "type"
+            && let ScalarJsonValue::String(wanted) = &is.value
+        {
+            *condition = PushCondition::EventMatch(EventMatchConditionData::new(
+                is.key.clone(),
+                wanted.clone(),
+            ));
+        }
+    }
+    rule
+}
+
+/// The rules that a user has for one room, as they would be for another: those that silence or follow it, and those that are made for its
+/// events under its name. Where there is one already, it stays.
+fn inherited(rules: &Ruleset, from: &RoomId, to: &RoomId) -> Vec<(NewPushRule, bool)> {
+    let mut found = Vec::new();
+    if let Some(rule) = rules.room.get(from.as_str())
+        && !rules.room.contains(to.as_str())
+    {
+        let new = NewSimplePushRule::new(to.to_owned(), rule.actions.clone());
+        found.push((NewPushRule::Room(new), rule.enabled));
+    }
+    let lists = [
+        (&rules.override_, NewPushRule::Override as fn(_) -> _),
+        (&rules.underride, NewPushRule::Underride),
+    ];
+    for (list, kind) in lists {
+        let rule = list.get(from.as_str());
+        if let Some(rule) = rule.filter(|_| !list.contains(to.as_str())) {
+            let mut conditions = rule.conditions.clone();
+            for condition in &mut conditions {
+                if let PushCondition::EventMatch(matches) = condition
+                    && matches.key == "room_id"
+                    && matches.pattern == from.as_str()
+                {
+                    matches.pattern = to.to_string();
+                }
+            }
+            let new = NewConditionalPushRule::new(to.to_string(), conditions, rule.actions.clone());
+            found.push((kind(new), rule.enabled));
+        }
+    }
+    found
+}
+
 /// A user's push rules: what they have set, over the rules of the specification.
 pub fn read(s: &Snapshot, user: UserNo) -> Result<Ruleset, Error> {
-    let defaults = Ruleset::server_default(&s.user_id(user)?);
+    let defaults = defaults(&s.user_id(user)?);
     let Some(row) = s.get(ACCOUNT_DATA, &(user, None::<RoomNo>, PUSH_RULES))? else {
         return Ok(defaults);
     };
@@ -132,6 +190,30 @@ impl Users {
         let (after, before) = (after.map(ToOwned::to_owned), before.map(ToOwned::to_owned));
         self.change_rules(user, move |rules| {
             add(rules, rule.clone(), after.as_deref(), before.as_deref())
+        })
+        .await
+    }
+
+    /// Gives a room the rules that the user has for another, where it has none of its own.
+    pub async fn inherit_push_rules(
+        &self,
+        user: &UserId,
+        from: &RoomId,
+        to: &RoomId,
+    ) -> Result<(), Error> {
+        if inherited(&*self.push_rules(user)?, from, to).is_empty() {
+            return Ok(());
+        }
+        let (from, to) = (from.to_owned(), to.to_owned());
+        self.change_rules(user, move |rules| {
+            for (rule, enabled) in inherited(rules, &from, &to) {
+                let (kind, id) = (rule.kind(), rule.rule_id().to_owned());
+                add(rules, rule, None, None)?;
+                rules
+                    .set_enabled(kind, id, enabled)
+                    .map_err(|_| Error::Bug("a push rule that was just added"))?;
+            }
+            Ok(())
         })
         .await
     }

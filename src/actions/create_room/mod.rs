@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use users::Identity;
 
 use crate::House;
+use crate::carry_over::carry_over;
 use crate::error::{Error, Result};
 use crate::{invite, member, policy};
 use plan::{Plan, Version, plan};
@@ -72,7 +73,10 @@ pub async fn create_room(house: &House, who: &Identity, ask: Ask) -> Result<Owne
         timestamp: None,
     };
     match house.rooms.create(new).await {
-        Ok(created) => Ok(created.room_id),
+        Ok(created) => {
+            carry_over(house, &who.user_id, &created.room_id).await;
+            Ok(created.room_id)
+        }
         Err(rooms::Error::AliasInUse(alias)) => Err(Error::AliasTaken(alias.to_string())),
         Err(error) => Err(error.into()),
     }

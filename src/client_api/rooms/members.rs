@@ -1,7 +1,7 @@
 //! `GET /_matrix/client/v3/rooms/{roomId}/members`
 
 use rooms::state::At;
-use rooms::{EventNo, Membership, Stored};
+use rooms::{EventNo, Membership, Order, Pos, Stored, timeline};
 use ruma::api::client::membership::get_member_events::v3::Request;
 use ruma::events::room::member::MembershipState;
 use serde::Serialize;
@@ -10,6 +10,9 @@ use web::{Guest, JsonBytes, Matrix, Reply};
 
 use crate::reading::{Reading, Result};
 use crate::{App, json};
+
+/// How many events of a room's beginning are looked at for a membership. It is the first or the second.
+const FIRST: usize = 10;
 
 #[derive(Serialize)]
 struct Answer {
@@ -50,7 +53,28 @@ fn earlier(reading: &Reading<'_>, token: &str) -> Result<At> {
         Some(left) if !reading.eyes.is_peekable()? => asked.min(left),
         _ => asked,
     };
-    Ok(At::position(reading.s, reading.room, at)?)
+    if timeline::last_upto(reading.s, reading.room, at)?.is_some() {
+        return Ok(At::position(reading.s, reading.room, at)?);
+    }
+    beginning(reading)
+}
+
+/// The state with the first membership of our timeline: what is meant by a place before it, such as the one that a sync gives which tells a
+/// room from its beginning.
+fn beginning(reading: &Reading<'_>) -> Result<At> {
+    let first = timeline::page(
+        reading.s,
+        reading.room,
+        Pos::ZERO,
+        None,
+        Order::Forward,
+        FIRST,
+    )?;
+    let member = first
+        .events
+        .iter()
+        .find(|event| event.membership().is_some());
+    Ok(member.map_or(At::EMPTY, At::after))
 }
 
 /// Which memberships are asked for. Given both, either is enough.

@@ -89,7 +89,8 @@ pub(crate) async fn post(who: Authed, Matrix(ask): Matrix<Request>, app: App) ->
     let reader = app.reader(&who)?;
     let sync = app.sync.clone();
     let results = app.read(move |s| {
-        let from = ask.next_batch.as_deref().map(Reading::place).transpose()?;
+        let from = ask.next_batch.as_deref().filter(|batch| !batch.is_empty());
+        let from = from.map(Mark::read).transpose()?.unwrap_or_default();
         Search {
             s,
             sync: &sync,
@@ -104,6 +105,26 @@ pub(crate) async fn post(who: Authed, Matrix(ask): Matrix<Request>, app: App) ->
     })
 }
 
+/// Where a search goes on, and how many results came before: a place and a number.
+#[derive(Debug, Clone, Copy, Default)]
+struct Mark {
+    place: Option<Pos>,
+    before: usize,
+}
+
+impl Mark {
+    fn read(text: &str) -> Result<Self> {
+        let (place, before) = text.split_once('.').unwrap_or((text, "0"));
+        let before = before
+            .parse()
+            .map_err(|_| web::Error::invalid_param("this is no next_batch of a search"))?;
+        Ok(Self {
+            place: Some(Reading::place(place)?),
+            before,
+        })
+    }
+}
+
 /// A search at one moment.
 struct Search<'s> {
     s: &'s Snapshot,
@@ -112,8 +133,9 @@ struct Search<'s> {
 }
 
 impl<'s> Search<'s> {
-    fn answer(&self, criteria: Criteria, from: Option<Pos>) -> Result<Results> {
-        let page = self.find(&criteria, from)?;
+    fn answer(&self, criteria: Criteria, from: Mark) -> Result<Results> {
+        let page = self.find(&criteria, from.place)?;
+        let before = from.before.saturating_add(page.events.len());
         let with_context = &criteria.event_context;
         let mut results = Vec::with_capacity(page.events.len());
         for event in &page.events {
@@ -126,7 +148,7 @@ impl<'s> Search<'s> {
             .filter_map(|grouping| grouping.key)
             .collect();
         Ok(Results {
-            count: results.len(),
+            count: before.saturating_add(page.more),
             groups: self.groups(&page.events, &keys)?,
             state: if criteria.include_state == Some(true) {
                 self.state(&page.events)?
@@ -135,7 +157,9 @@ impl<'s> Search<'s> {
             },
             highlights: page.words,
             results,
-            next_batch: page.next.map(|next| sync::token::Place(next).to_string()),
+            next_batch: page
+                .next
+                .map(|next| format!("{}.{before}", sync::token::Place(next))),
         })
     }
 

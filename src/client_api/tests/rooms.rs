@@ -144,6 +144,126 @@ async fn history_is_read_in_pages_both_ways() {
         .get(&format!("/v3/rooms/{room}/messages"), &alice)
         .await
         .refused(400, "M_MISSING_PARAM");
+    let bob = server.register("bob").await;
+    server
+        .get(&format!("/v3/rooms/{room}/messages"), &bob)
+        .await
+        .refused(403, "M_FORBIDDEN");
+}
+
+#[tokio::test]
+async fn history_can_be_read_by_how_events_relate() {
+    let server = Server::open();
+    let alice = server.register("alice").await;
+    let room = server.room(&alice, json!({})).await;
+    let root = server.say(&alice, &room, "1", "root").await;
+    for (txn, kind) in [("2", "m.thread"), ("3", "m.reference")] {
+        let content = json!({ "msgtype": "m.text", "body": kind, "m.relates_to": { "rel_type": kind, "event_id": root } });
+        let path = format!("/v3/rooms/{room}/send/m.room.message/{txn}");
+        server.put(&path, &alice, content).await.ok();
+    }
+    let filter = "%7B%22org.matrix.msc3874.rel_types%22%3A%5B%22m.thread%22%5D%7D";
+    let path = format!("/v3/rooms/{room}/messages?dir=b&filter={filter}");
+    let told = server.get(&path, &alice).await.ok();
+    assert_eq!(texts(&told["chunk"]), ["m.thread"]);
+    // There may be more that the filter chooses, until a page says otherwise.
+    let path = format!("{path}&from={}", told["end"].as_str().unwrap());
+    let told = server.get(&path, &alice).await.ok();
+    assert_eq!(
+        (texts(&told["chunk"]), &told["end"]),
+        (vec![], &Value::Null)
+    );
+}
+
+#[tokio::test]
+async fn members_are_told_as_they_were_at_a_place() {
+    let server = Server::open();
+    let (alice, bob) = (server.register("alice").await, server.register("bob").await);
+    let room = server
+        .room(&alice, json!({ "preset": "public_chat" }))
+        .await;
+    let told = server.get("/v3/sync", &alice).await.ok();
+    let (beginning, then) = (
+        told["rooms"]["join"][&room]["timeline"]["prev_batch"].clone(),
+        told["next_batch"].clone(),
+    );
+    server
+        .post(&format!("/v3/join/{room}"), &bob, json!({}))
+        .await
+        .ok();
+    for (place, members) in [(&beginning, 1), (&then, 1), (&Value::Null, 2)] {
+        let at = place
+            .as_str()
+            .map_or(String::new(), |at| format!("?at={at}"));
+        let path = format!("/v3/rooms/{room}/members{at}");
+        let told = server.get(&path, &alice).await.ok();
+        assert_eq!(told["chunk"].as_array().unwrap().len(), members, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_search_says_how_much_there_is_on_every_page() {
+    let server = Server::open();
+    let alice = server.register("alice").await;
+    let room = server.room(&alice, json!({})).await;
+    for number in 0..5 {
+        server
+            .say(
+                &alice,
+                &room,
+                &number.to_string(),
+                &format!("cake {number}"),
+            )
+            .await;
+    }
+    let ask = json!({ "search_categories": { "room_events": { "search_term": "cake", "order_by": "recent", "filter": { "limit": 3 } } } });
+    let mut from = String::new();
+    for wanted in [vec!["cake 4", "cake 3", "cake 2"], vec!["cake 1", "cake 0"]] {
+        let path = format!("/v3/search?next_batch={from}");
+        let told = server.post(&path, &alice, ask.clone()).await.ok();
+        let found = &told["search_categories"]["room_events"];
+        let results = found["results"].as_array().unwrap();
+        let bodies: Vec<&str> = results
+            .iter()
+            .map(|found| found["result"]["content"]["body"].as_str().unwrap())
+            .collect();
+        assert_eq!((bodies, &found["count"]), (wanted, &json!(5)));
+        from = found["next_batch"].as_str().unwrap_or_default().to_owned();
+    }
+    assert_eq!(from, "");
+    server
+        .post("/v3/search?next_batch=t1.x", &alice, ask)
+        .await
+        .refused(400, "M_INVALID_PARAM");
+}
+
+#[tokio::test]
+async fn a_room_does_not_call_itself_by_an_alias_that_is_gone() {
+    let server = Server::open();
+    let alice = server.register("alice").await;
+    let room = server
+        .room(&alice, json!({ "room_alias_name": "one" }))
+        .await;
+    let two = "/v3/directory/room/%23two:localhost";
+    server
+        .put(two, &alice, json!({ "room_id": room }))
+        .await
+        .ok();
+    let names = format!("/v3/rooms/{room}/state/m.room.canonical_alias");
+    let both = json!({ "alias": "#one:localhost", "alt_aliases": ["#two:localhost"] });
+    server.put(&names, &alice, both).await.ok();
+    server
+        .put(&names, &alice, json!({ "alias": "#no alias" }))
+        .await
+        .refused(400, "M_INVALID_PARAM");
+    server.delete(two, &alice, Value::Null).await.ok();
+    assert_eq!(
+        server.get(&names, &alice).await.ok(),
+        json!({ "alias": "#one:localhost" })
+    );
+    let one = "/v3/directory/room/%23one:localhost";
+    server.delete(one, &alice, Value::Null).await.ok();
+    assert_eq!(server.get(&names, &alice).await.ok(), json!({}));
 }
 
 #[tokio::test]
@@ -558,6 +678,17 @@ async fn a_room_moves_to_another_version() {
         )
         .await
         .refused(400, "M_UNSUPPORTED_ROOM_VERSION");
+    let rule_of = |room: &str| format!("/v3/pushrules/global/room/{room}");
+    server
+        .put(
+            &rule_of(&old),
+            &alice,
+            json!({ "actions": ["dont_notify"] }),
+        )
+        .await
+        .ok();
+    let tag = format!("/v3/user/@alice:localhost/rooms/{old}/tags/m.favourite");
+    server.put(&tag, &alice, json!({})).await.ok();
     let told = server
         .post(
             &format!("/v3/rooms/{old}/upgrade"),
@@ -567,6 +698,15 @@ async fn a_room_moves_to_another_version() {
         .await
         .ok();
     let new = told["replacement_room"].as_str().unwrap();
+    for (rule, replaced) in [(&rule_of(&old), &old), (&rule_of(new), &new.to_owned())] {
+        let told = server.get(rule, &alice).await.ok();
+        assert_eq!(told["actions"], json!(["dont_notify"]), "{replaced}");
+    }
+    let tags = format!("/v3/user/@alice:localhost/rooms/{new}/tags");
+    assert_eq!(
+        server.get(&tags, &alice).await.ok()["tags"],
+        json!({ "m.favourite": {} })
+    );
     assert_eq!(
         server
             .get(&format!("/v3/rooms/{old}/state/m.room.tombstone"), &alice)

@@ -540,7 +540,7 @@ impl Builder<'_> {
         })
     }
 
-    /// A client that takes no state from the timeline is told how its user stands to the room in the state.
+    /// A client that takes no state from the timeline is told how its user stands to the room in the state, if it wants memberships there.
     fn add_own(
         &self,
         standing: &Standing,
@@ -552,7 +552,10 @@ impl Builder<'_> {
             StateAt::End => false,
         };
         if !is_told && !state.iter().any(|event| event.no() == standing.event) {
-            state.push(self.view.event(standing.event)?);
+            let own = self.view.event(standing.event)?;
+            if self.ask.filter.state.has_event(&own) {
+                state.push(own);
+            }
         }
         Ok(())
     }

@@ -2,8 +2,8 @@
 
 use ruma::OwnedUserId;
 use ruma::push::{
-    Action, AnyPushRuleRef, NewConditionalPushRule, NewPatternedPushRule, NewPushRule,
-    NewSimplePushRule, RuleKind,
+    Action, AnyPushRuleRef, EventMatchConditionData, NewConditionalPushRule, NewPatternedPushRule,
+    NewPushRule, NewSimplePushRule, PushCondition, RuleKind,
 };
 use ruma::room_id;
 
@@ -39,6 +39,53 @@ async fn everybody_begins_with_the_rules_of_the_specification() {
             .get(RuleKind::Override, ".m.rule.is_user_mention")
             .is_some()
     );
+    let polls = rules.get(RuleKind::Override, ".org.matrix.msc3930.rule.poll_response");
+    let Some(AnyPushRuleRef::Override(polls)) = polls else {
+        panic!("no rule for answers to polls");
+    };
+    assert!(matches!(
+        polls.conditions.as_slice(),
+        [PushCondition::EventMatch(_)]
+    ));
+}
+
+#[tokio::test]
+async fn rules_for_a_room_are_inherited_by_the_one_that_replaces_it() {
+    let world = World::new();
+    let alice = world.person("alice", "A").await.id;
+    let users = &world.users;
+    let (old, new) = (room_id!("!old:s"), room_id!("!new:s"));
+    let silence = NewPushRule::Override(NewConditionalPushRule::new(
+        old.to_string(),
+        vec![PushCondition::EventMatch(EventMatchConditionData::new(
+            "room_id".to_owned(),
+            old.to_string(),
+        ))],
+        vec![],
+    ));
+    users
+        .set_push_rule(&alice, silence, None, None)
+        .await
+        .unwrap();
+    let quiet = NewSimplePushRule::new(old.to_owned(), vec![]);
+    users
+        .set_push_rule(&alice, NewPushRule::Room(quiet), None, None)
+        .await
+        .unwrap();
+    users
+        .enable_push_rule(&alice, RuleKind::Room, old.as_str(), false)
+        .await
+        .unwrap();
+    for _ in 0..2 {
+        users.inherit_push_rules(&alice, old, new).await.unwrap();
+    }
+    let rules = users.push_rules(&alice).unwrap();
+    let told = rules.override_.get(new.as_str()).unwrap();
+    let [PushCondition::EventMatch(matches)] = told.conditions.as_slice() else {
+        panic!("{:?}", told.conditions);
+    };
+    assert_eq!(matches.pattern, new.as_str());
+    assert!(!rules.room.get(new.as_str()).unwrap().enabled);
 }
 
 #[tokio::test]
