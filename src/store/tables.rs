@@ -11,7 +11,7 @@ use crate::rows;
 use crate::table::{Hint, Spec, Table};
 
 /// Every table, by heading.
-pub const ALL: &[&[Spec]] = &[STORE, ROOMS_TABLES, USERS, MEDIA_TABLES, SYNC, HOUSE];
+pub const ALL: &[&[Spec]] = &[STORE, PEERS, ROOMS_TABLES, USERS, MEDIA_TABLES, SYNC, HOUSE];
 
 /// Every table there is: what an engine has to open.
 pub fn all() -> impl Iterator<Item = Spec> {
@@ -70,6 +70,17 @@ const STORE: &[Spec] = &[
     STATE_KEY_NO.spec(),
     STATE_KEY.spec(),
 ];
+
+// ── peers ──
+
+/// server → its keys. What other servers have published, and until when it is good.
+pub const SERVER_KEYS: Table<String, rows::peers::ServerKeysRow> =
+    table("server_keys", Hint::Point);
+
+/// server → failures. Servers that do not answer, so that a restart does not begin to ask them anew.
+pub const BACK_OFFS: Table<String, rows::peers::BackOffRow> = table("back_offs", Hint::Point);
+
+const PEERS: &[Spec] = &[SERVER_KEYS.spec(), BACK_OFFS.spec()];
 
 // ── rooms ──
 

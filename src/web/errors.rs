@@ -324,6 +324,34 @@ impl From<event::Error> for Error {
     }
 }
 
+impl From<peers::Error> for Error {
+    fn from(error: peers::Error) -> Self {
+        use peers::Error as E;
+        let told = error.to_string();
+        match error {
+            E::Disabled => Self::forbidden(told),
+            E::Ourselves(_) => Self::invalid_param(told),
+            E::Unauthorised(_) => Self::new(StatusCode::UNAUTHORIZED, "M_UNAUTHORIZED", told),
+            // What the other server says about its own things is passed on; anything else about it is a failure on the way.
+            E::Answered { status: 403, .. } => Self::forbidden(told),
+            E::Answered { status: 404, .. } => Self::not_found(told),
+            E::BackingOff { .. }
+            | E::Unreachable { .. }
+            | E::Denied { .. }
+            | E::TooLarge { .. }
+            | E::Malformed { .. }
+            | E::Answered { .. } => Self::new(StatusCode::BAD_GATEWAY, "M_UNKNOWN", told),
+            E::TimedOut { .. } => Self::new(StatusCode::GATEWAY_TIMEOUT, "M_UNKNOWN", told),
+            E::KeyExposed { .. }
+            | E::KeyMalformed { .. }
+            | E::KeyFile { .. }
+            | E::Configuration { .. }
+            | E::Unsignable(_) => Self::internal(told),
+            E::Store(error) => error.into(),
+        }
+    }
+}
+
 impl From<rooms::Error> for Error {
     fn from(error: rooms::Error) -> Self {
         use rooms::Error as E;

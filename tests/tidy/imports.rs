@@ -42,7 +42,7 @@ const FENCED: &[(&str, &[&str])] = &[
     ("rocksdb", &["rocks"]),
     ("reqwest", &["peers", "media"]),
     ("axum", &["web", "client_api", "admin"]),
-    ("hyper", &["web", "admin"]),
+    ("hyper", &["web", "admin", "peers"]),
     ("minicbor", &["store", "users", "rooms", "sync", "media"]),
 ];
 

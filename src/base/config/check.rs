@@ -24,6 +24,10 @@ pub(super) fn mistakes(config: &Config) -> Vec<(&'static str, String)> {
         "well_known.server",
         config.well_known.server.as_deref().and_then(server_name),
     );
+    for name in &config.federation.notaries {
+        refuse("federation.notaries", server_name(name));
+    }
+    refuse("federation.proxy", proxy(config));
     refuse(
         "passwords.memory",
         (config.passwords.memory < LEAST_HASH_MEMORY)
@@ -129,6 +133,20 @@ fn registration(config: &Config) -> Option<String> {
         (true, Some(_), true) => Some("is true with both a token and open = true: remove one of them".to_owned()),
         _ => None,
     }
+}
+
+/// Says nothing of the address itself: it may hold a password.
+fn proxy(config: &Config) -> Option<String> {
+    let address = config.federation.proxy.as_ref()?.expose();
+    let rest = ["http://", "socks5://"]
+        .iter()
+        .find_map(|scheme| address.strip_prefix(scheme));
+    let place = rest.map(|rest| rest.rsplit('@').next().unwrap_or(rest));
+    let port = place.and_then(|place| place.trim_end_matches('/').rsplit_once(':'));
+    let good = port.is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+    (!good).then(|| {
+        "must be \"http://host:port\" or \"socks5://host:port\", with a user and a password if need be".to_owned()
+    })
 }
 
 fn client_address(address: &str) -> Option<String> {

@@ -11,6 +11,7 @@ const SECTIONS: &[(&str, &str)] = &[
     ("listen", include_str!("listen.rs")),
     ("tls", include_str!("tls.rs")),
     ("well_known", include_str!("well_known.rs")),
+    ("federation", include_str!("federation.rs")),
     ("storage", include_str!("storage.rs")),
     ("registration", include_str!("registration.rs")),
     ("passwords", include_str!("passwords.rs")),

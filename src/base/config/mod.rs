@@ -7,6 +7,7 @@
 mod check;
 #[cfg(test)]
 mod example;
+mod federation;
 mod keys;
 mod limits;
 mod listen;
@@ -24,6 +25,7 @@ mod well_known;
 
 use serde::{Deserialize, Serialize};
 
+pub use federation::FederationConfig;
 pub use limits::LimitsConfig;
 pub use listen::ListenConfig;
 pub use load::{Error, environment, locate};
@@ -50,6 +52,8 @@ pub struct Config {
     pub tls: TlsConfig,
     /// `[well_known]`
     pub well_known: WellKnownConfig,
+    /// `[federation]`
+    pub federation: FederationConfig,
     /// `[storage]`
     pub storage: StorageConfig,
     /// `[registration]`
@@ -75,6 +79,7 @@ impl Default for Config {
             listen: ListenConfig::default(),
             tls: TlsConfig::default(),
             well_known: WellKnownConfig::default(),
+            federation: FederationConfig::default(),
             storage: StorageConfig::default(),
             registration: RegistrationConfig::default(),
             passwords: PasswordsConfig::default(),

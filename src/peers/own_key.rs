@@ -62,12 +62,12 @@ fn read(path: &Path, file: &File) -> Result<KeyPair, Error> {
         .mode()
         & 0o777;
     if mode & 0o077 != 0 {
-        return Err(Error::Exposed {
+        return Err(Error::KeyExposed {
             path: path.to_owned(),
             mode,
         });
     }
-    let malformed = |why: String| Error::Malformed {
+    let malformed = |why: String| Error::KeyMalformed {
         path: path.to_owned(),
         why,
     };
@@ -87,7 +87,7 @@ fn create(directory: &Path, random: &dyn Random) -> Result<KeyPair, Error> {
     random.fill(&mut seed);
     let path = directory.join(FILE);
     let version = format!("a_{}", random::token(random, 6));
-    let key = KeyPair::from_seed(&seed, &version).map_err(|error| Error::Malformed {
+    let key = KeyPair::from_seed(&seed, &version).map_err(|error| Error::KeyMalformed {
         path: path.clone(),
         why: error.to_string(),
     })?;
@@ -118,7 +118,7 @@ fn write(directory: &Path, key: &KeyPair) -> io::Result<()> {
 
 fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
     let path = path.to_owned();
-    move |error| Error::File { doing, path, error }
+    move |error| Error::KeyFile { doing, path, error }
 }
 
 #[cfg(test)]
@@ -189,7 +189,7 @@ mod tests {
         ] {
             fs::write(&file, text).unwrap();
             assert!(
-                matches!(load(data.path()), Err(Error::Malformed { .. })),
+                matches!(load(data.path()), Err(Error::KeyMalformed { .. })),
                 "{text:?}"
             );
             assert_eq!(fs::read_to_string(&file).unwrap(), text);
