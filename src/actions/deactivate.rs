@@ -14,9 +14,7 @@ pub async fn deactivate(house: &House, user: &UserId, erase: bool) -> Result<()>
     house.users.deactivate(user, erase).await?;
     for room in present_in(house, user).await? {
         // A room that cannot be left must not keep the account alive.
-        if let Err(error) =
-            member::change(house, &room, (user, user), Membership::Leave, Map::new()).await
-        {
+        if let Err(error) = member::leave(house, &room, user, Map::new()).await {
             tracing::warn!(%user, %room, %error, "a deactivated user could not leave");
         }
     }

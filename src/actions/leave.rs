@@ -1,6 +1,5 @@
 //! Leaving a room.
 
-use rooms::Membership;
 use ruma::RoomId;
 use users::Identity;
 
@@ -15,14 +14,5 @@ pub async fn leave(
     room: &RoomId,
     reason: Option<String>,
 ) -> Result<()> {
-    let user = &who.user_id;
-    member::change(
-        house,
-        room,
-        (user, user),
-        Membership::Leave,
-        member::with_reason(reason),
-    )
-    .await?;
-    Ok(())
+    member::leave(house, room, &who.user_id, member::with_reason(reason)).await
 }

@@ -55,7 +55,7 @@ pub use publish::publish;
 pub use query_keys::{Queried, query_keys};
 pub use receipt::receipt;
 pub use redact::redact;
-pub use resolve::resolve;
+pub use resolve::{Found, resolve};
 pub use send::send;
 pub use send_to_device::send_to_device;
 pub use set_profile::set_profile;

@@ -39,6 +39,21 @@ pub(crate) async fn change_from(
     Ok(house.rooms.change_membership(change).await?)
 }
 
+/// Takes one of ours out of a room: one that is here, or one that they were invited to, or knock on, elsewhere.
+pub(crate) async fn leave(
+    house: &House,
+    room: &RoomId,
+    user: &UserId,
+    content: Map<String, Value>,
+) -> Result<()> {
+    if house.rooms.is_outside(room, user).await? {
+        house.rooms.leave_remote(room, user, content).await?;
+    } else {
+        change(house, room, (user, user), Membership::Leave, content).await?;
+    }
+    Ok(())
+}
+
 /// How a user stands to a room, now.
 pub(crate) async fn standing(
     house: &House,

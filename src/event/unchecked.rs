@@ -146,6 +146,12 @@ impl UncheckedPdu {
         self.head.state_key.as_deref()
     }
 
+    /// When it was sent according to its server, in milliseconds; a time before 1970 reads as 0.
+    #[must_use]
+    pub fn origin_server_ts(&self) -> u64 {
+        u64::try_from(self.head.timestamp).unwrap_or(0)
+    }
+
     /// Its distance from the create event, as its server says.
     #[must_use]
     pub fn depth(&self) -> u64 {
@@ -190,6 +196,12 @@ impl UncheckedPdu {
             self.signatures_of(server)
                 .map(move |signature| (&**server, &*signature.key_id))
         })
+    }
+
+    /// The names of the keys by which a server has signed, be it asked to or not.
+    pub fn signatures_by(&self, server: &ServerName) -> impl Iterator<Item = &str> {
+        self.signatures_of(server)
+            .map(|signature| &*signature.key_id)
     }
 
     /// Checks signatures and content hash. An error means that the event is to be dropped.

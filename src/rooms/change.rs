@@ -1,22 +1,24 @@
 //! Changing memberships: join, leave, invite, kick, ban, unban, knock, and a new profile of a member; forgetting a room.
 
-use ruma::{OwnedUserId, RoomId, UserId};
+use event::Draft;
+use ruma::{RoomId, UserId};
 use serde_json::Value;
 use store::tables;
 
 use crate::ask::{Change, Sent};
 use crate::compose::Composer;
 use crate::error::{Error, Result};
+use crate::handshake::{AUTHORISED_VIA, goes_abroad};
 use crate::members::{self, Standing};
 use crate::send::{Answer, answer};
 use crate::{Membership, Rooms};
 
-/// How many members are asked whether they could vouch for somebody.
-const VOUCHERS: usize = 1_000;
-
 impl Rooms {
     /// Changes a membership: join, leave, invite, kick, ban, unban, knock, or a new profile of a member.
     pub async fn change_membership(&self, change: Change) -> Result<Sent> {
+        if goes_abroad(self, &change.target, change.membership) {
+            return self.invite_remote(change).await;
+        }
         let room_id = change.room_id.clone();
         let (target, membership) = (change.target.clone(), change.membership);
         let settled = self
@@ -30,6 +32,9 @@ impl Rooms {
 
     /// Forgets a room that the user has left.
     pub async fn forget(&self, room_id: &RoomId, user: &UserId) -> Result<()> {
+        if self.forget_outside(room_id, user).await? {
+            return Ok(());
+        }
         let user = user.to_owned();
         let forget = move |composer: &mut Composer| composer.forget(&user);
         self.thoroughly(room_id, forget).await?;
@@ -47,6 +52,13 @@ impl Rooms {
 
 impl Composer {
     fn change(&mut self, change: &Change) -> Result<Answer> {
+        let draft = self.changed(change)?;
+        let (known, repeated) = self.send_state(draft)?;
+        Ok(answer(&known, repeated))
+    }
+
+    /// The draft of a membership that is to be changed, if it may be.
+    pub(crate) fn changed(&mut self, change: &Change) -> Result<Draft> {
         let standing = self.standing(&change.target)?;
         let now = standing.as_ref().map(|standing| standing.membership);
         if !change.only_from.is_empty() && !now.is_some_and(|now| change.only_from.contains(&now)) {
@@ -58,74 +70,27 @@ impl Composer {
             "membership".to_owned(),
             Value::from(change.membership.as_str()),
         );
-        content.remove("join_authorised_via_users_server");
-        if change.membership == Membership::Join && needs_voucher(now) {
+        content.remove(AUTHORISED_VIA);
+        if change.membership == Membership::Join {
             self.authorise_join(&change.target, &mut content)?;
         }
-        let draft = self.draft(
+        self.draft(
             &change.sender,
             "m.room.member",
             Some(change.target.as_str()),
             &content,
             change.timestamp,
-        )?;
-        let (known, repeated) = self.send_state(draft)?;
-        Ok(answer(&known, repeated))
+        )
     }
 
-    /// Without asking other servers, their users can be shut out but not brought in.
+    /// Users of other servers can be invited and shut out; they come and knock by themselves.
     fn check_reachable(&self, change: &Change, now: Option<Membership>) -> Result<()> {
-        let brings_in = matches!(
-            change.membership,
-            Membership::Invite | Membership::Join | Membership::Knock
-        );
+        let brings_in = matches!(change.membership, Membership::Join | Membership::Knock);
         let stays = now == Some(Membership::Join) && change.membership == Membership::Join;
         if brings_in && !stays && !self.rooms.is_ours(&change.target) {
             return Err(Error::Unreachable(change.target.to_string()));
         }
         Ok(())
-    }
-
-    /// Lets somebody into a restricted room who is in one of the rooms that its join rule names (client-server API,
-    /// *Restricted rooms*).
-    fn authorise_join(
-        &mut self,
-        user: &UserId,
-        content: &mut serde_json::Map<String, Value>,
-    ) -> Result<()> {
-        let summary = &self.desk.head.summary;
-        let rule = summary.join_rule.as_deref();
-        if !self.rules().auth.restricted_joins
-            || !matches!(rule, Some("restricted" | "knock_restricted"))
-        {
-            return Ok(());
-        }
-        if !in_one_of(&self.tx, user, &summary.allowed_rooms)? {
-            return Err(Error::Forbidden(
-                "only members of certain other rooms may join this one".to_owned(),
-            ));
-        }
-        let voucher = self.voucher()?.ok_or_else(|| {
-            Error::Forbidden("nobody here has the power to let somebody in".to_owned())
-        })?;
-        content.insert(
-            "join_authorised_via_users_server".to_owned(),
-            Value::from(voucher.as_str()),
-        );
-        Ok(())
-    }
-
-    /// One of our users in the room who may invite.
-    fn voucher(&self) -> Result<Option<OwnedUserId>> {
-        let levels = self.levels();
-        let needed = event::auth::levels::Level::Int(levels.invite());
-        for member in members::joined_here(&self.tx, self.desk.head.room).take(VOUCHERS) {
-            let user = self.tx.user_id(member?.user)?;
-            if levels.user(&user) >= needed {
-                return Ok(Some(user));
-            }
-        }
-        Ok(None)
     }
 
     fn forget(&mut self, user: &UserId) -> Result<()> {
@@ -165,11 +130,6 @@ pub(crate) fn in_one_of(s: &store::Snapshot, user: &UserId, rooms: &[String]) ->
         }
     }
     Ok(false)
-}
-
-/// Who is in the room or invited needs nobody to vouch for them.
-fn needs_voucher(now: Option<Membership>) -> bool {
-    !matches!(now, Some(Membership::Join | Membership::Invite))
 }
 
 fn wrong_state(change: &Change, now: Option<Membership>) -> String {

@@ -1,6 +1,6 @@
 //! What can go wrong with rooms, in their own words. What a client is told of it is decided in `web`.
 
-use ruma::{OwnedEventId, OwnedRoomAliasId, RoomVersionId};
+use ruma::{OwnedEventId, OwnedRoomAliasId, OwnedServerName, RoomVersionId};
 
 /// Why something about a room was not done, or not told.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +62,38 @@ pub enum Error {
     /// We do not speak this room version.
     #[error("room version {0} is not supported")]
     UnsupportedVersion(RoomVersionId),
+    /// The room has a version that the other server does not speak.
+    #[error("the room has version {0}, which the server that asks does not speak")]
+    IncompatibleVersion(RoomVersionId),
+    /// Whether somebody may come in depends on rooms that this server is not in.
+    #[error("whether this user may join depends on rooms that this server is not in")]
+    UnableToAuthorise,
+    /// Somebody may come in, but needs one to vouch for them who may invite, and there is none here.
+    #[error("nobody on this server has the power to let somebody in")]
+    UnableToGrant,
+    /// No server is known that could be asked about a room.
+    #[error("no server is known that could help with this room")]
+    NobodyToAsk,
+    /// Another server would not do what it was asked for, and said why.
+    #[error("{server} refused: {error}")]
+    Refused {
+        /// Which.
+        server: OwnedServerName,
+        /// The HTTP status of its answer.
+        status: u16,
+        /// The code in its answer.
+        errcode: String,
+        /// What it said.
+        error: String,
+    },
+    /// Another server answered with something that cannot be used.
+    #[error("the answer of {server} cannot be used: {why}")]
+    Misbehaved {
+        /// Which.
+        server: OwnedServerName,
+        /// What is wrong with it.
+        why: String,
+    },
     /// An event cannot be judged before others it builds on are known.
     #[error("events are missing: {}", .0.iter().map(|id| id.as_str()).collect::<Vec<_>>().join(", "))]
     Missing(Vec<OwnedEventId>),

@@ -22,7 +22,9 @@ const ATTEMPTS: usize = 8;
 
 /// Every room's lane, and the heads they keep.
 pub(crate) struct RoomLanes {
-    lanes: Lanes<OwnedRoomId>,
+    pub(crate) lanes: Lanes<OwnedRoomId>,
+    /// Those who come into a room through other servers, one after the other. They wait for the network, so not in the room's lane.
+    pub(crate) arrivals: Lanes<OwnedRoomId>,
     heads: Cache<OwnedRoomId, SharedHead>,
     generations: AtomicU64,
 }
@@ -33,9 +35,15 @@ impl RoomLanes {
     pub(crate) fn new() -> Self {
         Self {
             lanes: Lanes::new(),
+            arrivals: Lanes::new(),
             heads: Cache::new(HEADS),
             generations: AtomicU64::new(1),
         }
+    }
+
+    /// Forgets a head of which something was changed beside it.
+    pub(crate) fn drop_head(&self, room_id: &RoomId) {
+        self.heads.remove(room_id);
     }
 
     /// Forgets a head that a batch failed on, unless it has been read anew since.

@@ -13,6 +13,7 @@ pub mod context;
 mod create;
 pub mod directory;
 mod error;
+pub mod handshake;
 mod head;
 pub mod hierarchy;
 mod intake;
@@ -40,6 +41,7 @@ use std::sync::Arc;
 
 use base::config::RoomsConfig;
 use base::{Random, SharedClock, SharedRandom};
+use peers::{OwnKey, Peers};
 use ruma::{RoomVersionId, ServerName, UserId};
 use store::Store;
 
@@ -52,7 +54,6 @@ pub use ask::{
 pub use error::{Error, Result};
 pub use intake::{Import, Imported, Taken};
 pub use membership::Membership;
-pub use peers::OwnKey;
 pub use stored::Stored;
 pub use typing::Typing;
 
@@ -67,7 +68,7 @@ pub struct Rooms {
 
 struct Inner {
     store: Store,
-    own: OwnKey,
+    peers: Peers,
     clock: SharedClock,
     random: SharedRandom,
     typing: Typing,
@@ -81,14 +82,14 @@ impl Rooms {
     pub fn new(
         config: &RoomsConfig,
         store: Store,
-        own: OwnKey,
+        peers: Peers,
         clock: SharedClock,
         random: SharedRandom,
     ) -> Self {
         let typing = Typing::new(clock.clone());
         let inner = Inner {
             store,
-            own,
+            peers,
             clock,
             random,
             typing,
@@ -103,7 +104,7 @@ impl Rooms {
     /// The name of this server.
     #[must_use]
     pub fn server_name(&self) -> &ServerName {
-        &self.inner.own.server_name
+        self.inner.peers.server_name()
     }
 
     /// Whether a user is one of this server's.
@@ -132,8 +133,14 @@ impl Rooms {
         known.room_version()
     }
 
+    /// Other servers.
+    #[must_use]
+    pub fn peers(&self) -> &Peers {
+        &self.inner.peers
+    }
+
     pub(crate) fn own(&self) -> &OwnKey {
-        &self.inner.own
+        self.inner.peers.own()
     }
 
     pub(crate) fn random(&self) -> &dyn Random {

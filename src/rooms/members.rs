@@ -30,6 +30,8 @@ pub struct Standing {
     pub avatar_url: Option<String>,
     /// Whether the invite was to a direct chat.
     pub is_direct: bool,
+    /// Whether no state of the room here says so: an invitation or a knock from outside, or its end.
+    pub is_outside: bool,
 }
 
 impl Standing {
@@ -45,6 +47,7 @@ impl Standing {
             display_name: row.display_name,
             avatar_url: row.avatar_url,
             is_direct: row.is_direct,
+            is_outside: row.outside,
         }
     }
 

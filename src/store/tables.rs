@@ -122,6 +122,9 @@ pub const MEMBERS: Table<(RoomNo, u8, bool, UserNo), rows::rooms::MemberRow> =
 /// user, room → a JSON list of stripped state. What an invited or knocking user may know of a room.
 pub const STRIPPED: Table<(UserNo, RoomNo), Json> = table("stripped", Hint::Point);
 
+/// room, user → version, servers. What goes with a membership of a room that this server is not in.
+pub const OUTSIDE: Table<(RoomNo, UserNo), rows::rooms::OutsideRow> = table("outside", Hint::Point);
+
 /// room, user, device, what was sent, transaction → event. Requests already done.
 pub const TXNS: Table<(RoomNo, UserNo, String, String, String), EventNo> =
     table("txns", Hint::Point);
@@ -187,6 +190,7 @@ const ROOMS_TABLES: &[Spec] = &[
     MEMBERSHIPS.spec(),
     MEMBERS.spec(),
     STRIPPED.spec(),
+    OUTSIDE.spec(),
     TXNS.spec(),
     RELATIONS.spec(),
     RELATED.spec(),

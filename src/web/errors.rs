@@ -373,12 +373,34 @@ impl From<rooms::Error> for Error {
             // CS "PUT /directory/room/{roomAlias}" wants this code, unlike creating a room.
             E::AliasInUse(_) => Self::new(StatusCode::CONFLICT, "M_UNKNOWN", told),
             E::UnsupportedVersion(_) => Self::bad("M_UNSUPPORTED_ROOM_VERSION", told),
+            // SS "GET /make_join" names these three.
+            E::IncompatibleVersion(version) => Self::bad("M_INCOMPATIBLE_ROOM_VERSION", told)
+                .with("room_version", version.as_str()),
+            E::UnableToAuthorise => Self::bad("M_UNABLE_TO_AUTHORISE_JOIN", told),
+            E::UnableToGrant => Self::bad("M_UNABLE_TO_GRANT_JOIN", told),
+            E::NobodyToAsk => Self::not_found(told),
+            E::Refused {
+                status, errcode, ..
+            } => refused_elsewhere(status, &errcode, told),
+            E::Misbehaved { .. } => Self::new(StatusCode::BAD_GATEWAY, "M_UNKNOWN", told),
             E::Missing(_) => Self::internal(told),
             E::Unreachable(_) => Self::new(StatusCode::BAD_GATEWAY, "M_UNKNOWN", told),
             E::Busy => Self::unavailable(told),
             E::Store(error) => error.into(),
             E::Bug(_) => Self::internal(told),
         }
+    }
+}
+
+/// Another server's refusal, as far as it tells the client something: what we asked wrongly, or could not ask, is our trouble.
+fn refused_elsewhere(status: u16, errcode: &str, told: String) -> Error {
+    match (status, errcode) {
+        (403, _) => Error::forbidden(told),
+        (404, _) => Error::not_found(told),
+        (_, "M_UNABLE_TO_AUTHORISE_JOIN" | "M_UNABLE_TO_GRANT_JOIN") => Error::forbidden(told),
+        (_, "M_INCOMPATIBLE_ROOM_VERSION") => Error::bad("M_UNSUPPORTED_ROOM_VERSION", told),
+        (429, _) => Error::limit_exceeded(Duration::from_secs(5)),
+        _ => Error::new(StatusCode::BAD_GATEWAY, "M_UNKNOWN", told),
     }
 }
 

@@ -2,8 +2,9 @@
 
 mod plan;
 
-use rooms::{FirstState, Invitee, NewRoom};
-use ruma::{OwnedRoomAliasId, OwnedRoomId, OwnedUserId, RoomVersionId};
+use futures_util::StreamExt;
+use rooms::{FirstState, Invitee, Membership, NewRoom};
+use ruma::{OwnedRoomAliasId, OwnedRoomId, OwnedUserId, RoomId, RoomVersionId, UserId};
 use serde_json::{Map, Value, json};
 use users::Identity;
 
@@ -12,6 +13,9 @@ use crate::carry_over::carry_over;
 use crate::error::{Error, Result};
 use crate::{invite, member, policy};
 use plan::{Plan, Version, plan};
+
+/// How many servers are shown an invitation at once.
+const AT_ONCE: usize = 8;
 
 /// What somebody wants a new room to be like.
 #[derive(Debug, Clone, Default)]
@@ -61,25 +65,44 @@ pub async fn create_room(house: &House, who: &Identity, ask: Ask) -> Result<Owne
 
     let mut creator_content = Map::new();
     member::add_profile(house, &who.user_id, &mut creator_content)?;
+    let invitees = invitees(house, invite, ask.is_direct).await?;
+    let (here, elsewhere): (Vec<_>, Vec<_>) = invitees
+        .into_iter()
+        .partition(|invitee| house.is_local(&invitee.user));
     let new = NewRoom {
         creator: who.user_id.clone(),
         version: id,
         create,
         creator_content,
         state: state.into_iter().map(FirstState::from).collect(),
-        invite: invitees(house, invite, ask.is_direct).await?,
+        invite: here,
         alias,
         listed: ask.public,
         timestamp: None,
     };
-    match house.rooms.create(new).await {
-        Ok(created) => {
-            carry_over(house, &who.user_id, &created.room_id).await;
-            Ok(created.room_id)
+    let room_id = match house.rooms.create(new).await {
+        Ok(created) => created.room_id,
+        Err(rooms::Error::AliasInUse(alias)) => return Err(Error::AliasTaken(alias.to_string())),
+        Err(error) => return Err(error.into()),
+    };
+    carry_over(house, &who.user_id, &room_id).await;
+    invite_elsewhere(house, &who.user_id, &room_id, elsewhere).await;
+    Ok(room_id)
+}
+
+/// Invites users of other servers, whose servers have to be asked. The room is there whether or not they answer; who could not be
+/// invited can be invited again.
+async fn invite_elsewhere(house: &House, inviter: &UserId, room: &RoomId, invitees: Vec<Invitee>) {
+    let invite = |Invitee { user, content }: Invitee| async move {
+        let people = (inviter, &*user);
+        let invited = member::change(house, room, people, Membership::Invite, content).await;
+        if let Err(error) = invited {
+            tracing::warn!(%room, %user, %error, "somebody could not be invited into a new room");
         }
-        Err(rooms::Error::AliasInUse(alias)) => Err(Error::AliasTaken(alias.to_string())),
-        Err(error) => Err(error.into()),
-    }
+    };
+    futures_util::stream::iter(invitees)
+        .for_each_concurrent(AT_ONCE, invite)
+        .await;
 }
 
 /// The alias of ours with this localpart.

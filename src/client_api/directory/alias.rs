@@ -10,11 +10,8 @@ pub(crate) async fn get(
     Matrix(ask): Matrix<get_alias::v3::Request>,
     app: App,
 ) -> Reply<get_alias::v3::Response> {
-    let room_id = actions::resolve(&app.house, ask.room_alias.into()).await?;
-    Ok(get_alias::v3::Response::new(
-        room_id,
-        vec![app.house.server_name().to_owned()],
-    ))
+    let found = actions::resolve(&app.house, ask.room_alias.into()).await?;
+    Ok(get_alias::v3::Response::new(found.room_id, found.servers))
 }
 
 /// Points an alias to a room.

@@ -14,7 +14,7 @@ pub(crate) async fn by_id(
     app: App,
 ) -> Reply<join_room_by_id::v3::Response> {
     let extra = extra_content(json::body(&asked.body)?);
-    let room_id = actions::join(&app.house, &who, ask.room_id.into(), extra).await?;
+    let room_id = actions::join(&app.house, &who, ask.room_id.into(), Vec::new(), extra).await?;
     Ok(join_room_by_id::v3::Response::new(room_id))
 }
 
@@ -26,7 +26,7 @@ pub(crate) async fn by_id_or_alias(
     app: App,
 ) -> Reply<join_room_by_id_or_alias::v3::Response> {
     let extra = extra_content(json::body(&asked.body)?);
-    let room_id = actions::join(&app.house, &who, ask.room_id_or_alias, extra).await?;
+    let room_id = actions::join(&app.house, &who, ask.room_id_or_alias, ask.via, extra).await?;
     Ok(join_room_by_id_or_alias::v3::Response::new(room_id))
 }
 

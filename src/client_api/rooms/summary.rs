@@ -67,7 +67,7 @@ async fn told(
     old: bool,
     app: &App,
 ) -> Reply<JsonBytes> {
-    let room_id = actions::resolve(&app.house, room).await?;
+    let room_id = actions::resolve(&app.house, room).await?.room_id;
     let answer = app.read(move |s| summarise(s, &room_id, who.as_deref(), old));
     json::answer(&answer.await?)
 }

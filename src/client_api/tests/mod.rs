@@ -75,7 +75,7 @@ impl Server {
         let files = tempfile::tempdir().unwrap();
         let store = Store::memory();
         let name = server_name!("localhost");
-        let key = peers::OwnKey::load_or_create(&files.path().join("key"), name, &*random).unwrap();
+        let peers = peers::Peers::for_tests(name, &peers::loopback::Network::new());
         let settings = Settings {
             password_memory_kib: 8,
             password_passes: 1,
@@ -85,7 +85,7 @@ impl Server {
         let rooms = Rooms::new(
             &RoomsConfig::default(),
             store.clone(),
-            key,
+            peers,
             clock.clone(),
             random.clone(),
         );

@@ -13,7 +13,7 @@ use crate::head::Known;
 use crate::membership::Membership;
 
 /// The state that somebody invited, or knocking, gets to see (client-server API, *Stripped state*).
-const STRIPPED: [&str; 7] = [
+pub(crate) const STRIPPED: [&str; 7] = [
     "m.room.create",
     "m.room.join_rules",
     "m.room.name",
@@ -62,7 +62,8 @@ impl Composer {
         let said = Said::by(known.pdu.content_str());
         let new = said.membership.unwrap_or(Membership::Leave);
         let old = self.membership(user)?;
-        let was = old.as_ref().map(|row| Membership::of_code(row.membership));
+        let inside = old.as_ref().filter(|row| !row.outside);
+        let was = inside.map(|row| Membership::of_code(row.membership));
         let remote = known
             .pdu
             .state_key()
@@ -87,7 +88,9 @@ impl Composer {
         self.count(Some(new), 1, remote);
         self.count_server(known.pdu.state_key(), was, Some(new));
         if !remote {
+            let was = old.map(|row| Membership::of_code(row.membership));
             self.set_stripped(user, was, new, &known.pdu)?;
+            self.tx.delete(tables::OUTSIDE, &(room, user));
         }
         Ok(())
     }
@@ -97,7 +100,8 @@ impl Composer {
         let Some(no) = self.tx.user_no(user)? else {
             return Ok(());
         };
-        let Some(row) = self.membership(no)? else {
+        let row = self.membership(no)?.filter(|row| !row.outside);
+        let Some(row) = row else {
             return Ok(());
         };
         let (room, remote) = (self.desk.head.room, !self.rooms.is_ours(user));
@@ -212,10 +216,11 @@ fn membership_row(
         display_name: said.display_name,
         avatar_url: said.avatar_url,
         is_direct: said.is_direct,
+        outside: false,
     }
 }
 
-fn write_stripped(event: &Pdu, out: &mut String) {
+pub(crate) fn write_stripped(event: &Pdu, out: &mut String) {
     let text = |text: &str| Value::from(text).to_string();
     out.push_str("{\"content\":");
     out.push_str(event.content_str());

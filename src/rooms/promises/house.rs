@@ -1,10 +1,9 @@
 //! A small server for tests: its rooms, its people by first name, and short ways to ask and to look.
 
-use std::sync::Arc;
-
 use base::config::RoomsConfig;
 use base::{ManualClock, SeededRandom};
-use event::KeyPair;
+use peers::Peers;
+use peers::loopback::Network;
 use ruma::{OwnedEventId, OwnedRoomId, OwnedUserId, RoomVersionId};
 use serde_json::{Map, Value, json};
 use store::{Order, Pos, RoomNo, Snapshot, Store};
@@ -77,14 +76,11 @@ impl House {
 
     pub(super) fn on(store: Store) -> Self {
         let clock = ManualClock::plausible();
-        let own = OwnKey {
-            server_name: "here".try_into().unwrap(),
-            key: Arc::new(KeyPair::from_seed(&[7; 32], "a").unwrap()),
-        };
+        let peers = Peers::for_tests("here".try_into().unwrap(), &Network::new());
         let rooms = Rooms::new(
             &RoomsConfig::default(),
             store.clone(),
-            own,
+            peers,
             clock.shared(),
             SeededRandom::new(1).shared(),
         );

@@ -228,6 +228,22 @@ pub struct MembershipRow {
     /// Where the user's present stay in the room began; none if they are not in it.
     #[n(9)]
     pub joined_at: Option<Pos>,
+    /// Whether it is known from outside only: no state of the room here says so.
+    #[n(10)]
+    #[cbor(default)]
+    pub outside: bool,
+}
+
+/// What we know of a room only because one of ours was invited to it, or knocked on it.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct OutsideRow {
+    /// The room version's name.
+    #[n(0)]
+    pub version: String,
+    /// Servers that are, or were, in the room; the likeliest first.
+    #[n(1)]
+    pub servers: Vec<String>,
 }
 
 /// What a list of members tells of one.
@@ -383,6 +399,7 @@ cbor_row!(
     SummaryRow,
     EventRow,
     MembershipRow,
+    OutsideRow,
     MemberRow,
     RelationRow,
     RelatedRow,

@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use base::config::RoomsConfig;
 use base::{ManualClock, SeededRandom, Supervisor};
-use event::KeyPair;
-use rooms::{
-    Change, FirstState, Membership, NewRoom, OwnKey, Redact, Rooms, Say, Sent, SetState, Txn,
-};
+use peers::Peers;
+use peers::loopback::Network;
+use rooms::{Change, FirstState, Membership, NewRoom, Redact, Rooms, Say, Sent, SetState, Txn};
 use ruma::{OwnedEventId, OwnedRoomId, OwnedUserId, RoomVersionId};
 use serde_json::{Map, Value, json};
 use store::Store;
@@ -44,15 +43,12 @@ impl House {
     /// A server where these people have accounts.
     pub(super) async fn of(names: &[&str]) -> Self {
         let (store, clock) = (Store::memory(), ManualClock::plausible());
-        let own = OwnKey {
-            server_name: "here".try_into().unwrap(),
-            key: Arc::new(KeyPair::from_seed(&[7; 32], "a").unwrap()),
-        };
+        let peers = Peers::for_tests("here".try_into().unwrap(), &Network::new());
         let random = SeededRandom::new(1).shared();
         let rooms = Rooms::new(
             &RoomsConfig::default(),
             store.clone(),
-            own,
+            peers,
             clock.shared(),
             random.clone(),
         );
