@@ -35,6 +35,30 @@ pub fn last(s: &Snapshot, room: RoomNo) -> Result<Option<(Pos, EventNo)>> {
     last_upto(s, room, Pos::MAX)
 }
 
+/// The types of events that move a room up where rooms are sorted by activity (MSC4186), by their names before they were stable too.
+const ACTIVITY: [&str; 9] = [
+    "m.room.create",
+    "m.room.message",
+    "m.room.encrypted",
+    "m.sticker",
+    "m.call.invite",
+    "m.poll.start",
+    "org.matrix.msc3381.poll.start",
+    "m.beacon_info",
+    "org.matrix.msc3672.beacon_info",
+];
+
+/// Whether an event of this type moves its room up where rooms are sorted by activity.
+pub(crate) fn is_activity(event_type: &str) -> bool {
+    ACTIVITY.contains(&event_type)
+}
+
+/// Where the last events stand that moved these rooms up, in the order of the rooms; zero where there was none.
+pub fn bumps(s: &Snapshot, rooms: &[RoomNo]) -> Result<Vec<Pos>> {
+    let found = s.get_many(tables::BUMPS, rooms)?;
+    Ok(found.into_iter().map(Option::unwrap_or_default).collect())
+}
+
 /// The events of a stretch of the timeline, and where to go on.
 #[derive(Debug, Clone)]
 pub struct Page {

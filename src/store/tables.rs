@@ -102,6 +102,8 @@ pub const EDGES: Table<(EventNo, EventNo), ()> = table("edges", Hint::Append);
 /// room, position → event. The room's timeline as we accepted it, oldest first.
 pub const TIMELINE: Table<(RoomNo, Pos), EventNo> = table("timeline", Hint::Append);
 
+/// room → position. Where the last event stands that moves the room up in lists sorted by activity.
+pub const BUMPS: Table<RoomNo, Pos> = table("bumps", Hint::Point);
 /// room, time, event → (). The room's timeline by the events' own times.
 pub const TIMES: Table<(RoomNo, u64, EventNo), ()> = table("times", Hint::Append);
 
@@ -184,6 +186,7 @@ const ROOMS_TABLES: &[Spec] = &[
     EVENTS.spec(),
     EDGES.spec(),
     TIMELINE.spec(),
+    BUMPS.spec(),
     TIMES.spec(),
     STATE_NOW.spec(),
     STATE_NODES.spec(),
@@ -402,8 +405,14 @@ const MEDIA_TABLES: &[Spec] = &[
 
 /// user, room → what has been counted as unread, so that nobody counts from the beginning after a restart.
 pub const UNREAD: Table<(UserNo, RoomNo), rows::sync::UnreadRow> = table("unread", Hint::Point);
+/// user, device, connection → how far a client of sliding sync has come, and what it asked for.
+pub const SLIDING: Table<(UserNo, String, String), rows::sync::SlidingRow> =
+    table("sliding", Hint::Point);
+/// user, device, connection, room → what that client has been told of the room.
+pub const SLIDING_ROOMS: Table<(UserNo, String, String, RoomNo), rows::sync::ToldRow> =
+    table("sliding_rooms", Hint::Point);
 
-const SYNC: &[Spec] = &[UNREAD.spec()];
+const SYNC: &[Spec] = &[UNREAD.spec(), SLIDING.spec(), SLIDING_ROOMS.spec()];
 
 // ── house ──
 

@@ -17,6 +17,7 @@ use crate::intake::relate::Relation;
 use crate::state::{now, trie};
 use crate::stored::Stored;
 use crate::summary::Summary;
+use crate::timeline;
 
 /// What is known about an event when it is written.
 pub(crate) struct Entry<'a> {
@@ -77,6 +78,9 @@ impl Entry<'_> {
         let ts = self.pdu.origin_server_ts();
         tx.put(tables::TIMELINE, &(self.room, pos), &no)?;
         tx.put(tables::TIMES, &(self.room, ts, no), &())?;
+        if timeline::is_activity(self.pdu.event_type()) {
+            tx.put(tables::BUMPS, &self.room, &pos)?;
+        }
         if let Some(txn) = self.txn {
             let key = (
                 self.room,
