@@ -149,6 +149,21 @@ impl Bell {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What has changed after `since`, as far as the bells have been rung; `None` if the bell does not reach back so far.
+    pub fn marks(&self, since: Pos) -> Option<Marks> {
+        let heard = self.heard();
+        if since < heard.from {
+            return None;
+        }
+        let rooms = heard.marks.rooms.iter();
+        let rooms = rooms.filter(|(_, marks)| marks.last() > since).copied();
+        Some(Marks {
+            own: heard.marks.own,
+            rooms: rooms.collect(),
+            reach: heard.from,
+        })
+    }
+
     /// Puts a mark for a room.
     fn mark(&self, room: RoomNo, marks: RoomMarks) {
         let mut heard = self.heard();
@@ -205,19 +220,15 @@ impl Listening {
         self.ring.as_mut().await;
     }
 
-    /// What has changed after `since`, as far as the bells have been rung; `None` if the bell does not reach back so far.
-    pub fn marks(&self, since: Pos) -> Option<Marks> {
-        let heard = self.bell.heard();
-        if since < heard.from {
-            return None;
-        }
-        let rooms = heard.marks.rooms.iter();
-        let rooms = rooms.filter(|(_, marks)| marks.last() > since).copied();
-        Some(Marks {
-            own: heard.marks.own,
-            rooms: rooms.collect(),
-            reach: heard.from,
-        })
+    /// What has changed after `since`: see [`Bell::marks`].
+    #[cfg(test)]
+    fn marks(&self, since: Pos) -> Option<Marks> {
+        self.bell.marks(since)
+    }
+
+    /// The bell, to be asked what has changed.
+    pub fn bell(&self) -> &Arc<Bell> {
+        &self.bell
     }
 }
 

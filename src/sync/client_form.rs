@@ -12,6 +12,7 @@ use store::{EventNo, Pos, RoomNo, Snapshot, StateKeyNo, UserNo};
 use rooms::Stored;
 use rooms::members::{self, Standing};
 use rooms::relations::{self, Bundle};
+use users::account_data::Piece;
 
 use crate::Sync;
 use crate::error::Result;
@@ -229,4 +230,19 @@ fn write_federation(out: &mut Writer, event: &Stored, unsigned: &str) {
     out.key("unsigned");
     out.raw(unsigned);
     out.close();
+}
+
+/// Writes pieces of account data as a list of events.
+pub(crate) fn write_pieces<'p>(out: &mut Writer, pieces: impl Iterator<Item = &'p Piece>) {
+    out.open_list();
+    for piece in pieces {
+        out.item();
+        out.open();
+        out.key("content");
+        out.raw(&piece.content);
+        out.key("type");
+        out.string(&piece.kind);
+        out.close();
+    }
+    out.close_list();
 }

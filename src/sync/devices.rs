@@ -5,14 +5,16 @@
 
 use std::collections::HashSet;
 
+use rooms::Membership;
+use rooms::members::{self, Standing};
 use rooms::state::At;
-use rooms::{Membership, members};
 use ruma::{OwnedUserId, UserId};
 use store::{Pos, RoomNo, UserNo};
 use users::device_lists;
 
 use crate::Sync;
 use crate::error::Result;
+use crate::json::Writer;
 use crate::token::Place;
 use crate::view::View;
 
@@ -61,6 +63,27 @@ pub(crate) struct Moves {
 }
 
 impl Moves {
+    /// Notes who came to a room and went from it since a place, the user among them.
+    fn note(
+        &mut self,
+        view: &View<'_>,
+        room: RoomNo,
+        standing: &Standing,
+        since: Pos,
+    ) -> Result<()> {
+        if standing.is_joined() {
+            if standing.joined_at.is_none_or(|at| at > since) {
+                self.entered.push(room);
+            } else {
+                let old = At::position(view.s, room, since)?;
+                self.between(view, &old, &At::now(view.s, room)?)?;
+            }
+        } else if standing.left_at.is_some_and(|at| at > since) {
+            self.left.push(room);
+        }
+        Ok(())
+    }
+
     /// Notes who came and went between two states of a room.
     pub(crate) fn between(&mut self, view: &View<'_>, old: &At, new: &At) -> Result<()> {
         if old == new {
@@ -174,20 +197,51 @@ impl Sync {
 }
 
 /// Who came and went since a place, in all rooms that the user is or was in.
-fn moves(view: &View<'_>, user: UserNo, since: Pos) -> Result<Moves> {
+pub(crate) fn moves(view: &View<'_>, user: UserNo, since: Pos) -> Result<Moves> {
     let mut moves = Moves::default();
     for entry in members::rooms(view.s, user) {
         let (room, standing) = entry?;
-        if standing.is_joined() {
-            if standing.joined_at.is_none_or(|at| at > since) {
-                moves.entered.push(room);
-            } else {
-                let old = At::position(view.s, room, since)?;
-                moves.between(view, &old, &At::now(view.s, room)?)?;
-            }
-        } else if standing.left_at.is_some_and(|at| at > since) {
-            moves.left.push(room);
+        moves.note(view, room, &standing, since)?;
+    }
+    Ok(moves)
+}
+
+/// Who came and went since a place, in some rooms.
+pub(crate) fn moves_in(
+    view: &View<'_>,
+    user: UserNo,
+    since: Pos,
+    rooms: impl Iterator<Item = RoomNo>,
+) -> Result<Moves> {
+    let mut moves = Moves::default();
+    for room in rooms {
+        if let Some(standing) = members::standing(view.s, room, user)? {
+            moves.note(view, room, &standing, since)?;
         }
     }
     Ok(moves)
+}
+
+impl DeviceLists {
+    /// Whether there is nothing to say.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.changed.is_empty() && self.left.is_empty()
+    }
+
+    /// Writes `device_lists`.
+    pub(crate) fn write(&self, view: &View<'_>, out: &mut Writer) -> Result<()> {
+        out.key("device_lists");
+        out.open();
+        for (name, users) in [("changed", &self.changed), ("left", &self.left)] {
+            out.key(name);
+            out.open_list();
+            for user in users {
+                out.item();
+                out.string(view.s.user_id(*user)?.as_str());
+            }
+            out.close_list();
+        }
+        out.close();
+        Ok(())
+    }
 }

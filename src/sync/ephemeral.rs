@@ -1,7 +1,7 @@
 //! What happens in a room without becoming part of it: read receipts and typing. Client-server API, "Receipts", "Typing
 //! notifications".
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use rooms::receipts::{self, Kind, Receipt};
 use store::{Pos, RoomNo, UserNo};
@@ -10,6 +10,15 @@ use crate::client_form::Viewer;
 use crate::error::Result;
 use crate::json::Writer;
 use crate::view::View;
+
+/// What a client has been told of the receipts of a room.
+#[derive(Clone, Copy)]
+pub(crate) struct Told<'a> {
+    /// All up to here; none if nothing.
+    pub(crate) upto: Option<Pos>,
+    /// Events that it is being shown now, and may not have had before.
+    pub(crate) shown: Option<&'a HashSet<String>>,
+}
 
 /// Event, kind, user → time and thread.
 type Batch = BTreeMap<String, BTreeMap<&'static str, BTreeMap<String, (u64, Option<String>)>>>;
@@ -31,6 +40,37 @@ pub(crate) fn receipts(
         write_batch(out, &batch);
     }
     Ok(())
+}
+
+/// Writes the receipts of a room that moved after a position as one event, and says whether there are any. To somebody who comes anew,
+/// their own and those of the events that they are told: nobody can place the others. Where a user has read to one event in several
+/// threads, one event has place for the first of them only.
+pub(crate) fn receipt_event(
+    view: &View<'_>,
+    out: &mut Writer,
+    viewer: &Viewer,
+    room: RoomNo,
+    known: Told<'_>,
+) -> Result<bool> {
+    let moved = match known {
+        Told {
+            upto: Some(since),
+            shown: None,
+        } => receipts::moved(view.s, room, since, view.s.head())?,
+        Told { upto, shown } => {
+            let mut all = receipts::all(view.s, room)?;
+            all.retain(|it| {
+                shown.is_some_and(|shown| shown.contains(&it.event_id))
+                    || upto.map_or(it.user == viewer.user, |upto| it.pos > upto)
+            });
+            all
+        }
+    };
+    let Some(batch) = batches(view, viewer, moved)?.into_iter().next() else {
+        return Ok(false);
+    };
+    write_batch(out, &batch);
+    Ok(true)
 }
 
 /// One event holds one receipt per user, kind and event read; a user who has read to the same event in several threads needs

@@ -17,6 +17,8 @@ mod lazy;
 mod members;
 pub mod notifications;
 mod ringer;
+mod scope;
+mod sight;
 pub mod token;
 pub mod unread;
 mod unsigned;
@@ -77,6 +79,8 @@ impl Sync {
     ) -> Self {
         let mut epoch = [0; 4];
         random.fill(&mut epoch);
+        // Zero stands for no process at all.
+        let epoch = u32::from_be_bytes(epoch).max(1);
         let inner = Inner {
             bells: Bells::new(store.head()),
             store,
@@ -87,8 +91,7 @@ impl Sync {
             told: Told::default(),
             unread: Unread::default(),
             filters: Cache::new(FILTERS),
-            // Zero stands for no process at all.
-            epoch: u32::from_be_bytes(epoch).max(1),
+            epoch,
         };
         Self {
             inner: Arc::new(inner),

@@ -121,6 +121,11 @@ impl Summary {
         })
     }
 
+    /// How many have joined, and how many are invited.
+    pub(crate) fn counts(&self) -> (u64, u64) {
+        (self.joined, self.invited)
+    }
+
     /// After whom the room is called, if it has no name.
     pub(crate) fn heroes(&self) -> impl Iterator<Item = UserNo> + '_ {
         self.heroes.iter().flatten().map(|hero| hero.user)

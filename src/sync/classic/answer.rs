@@ -9,15 +9,16 @@ use store::{Pos, RoomNo, Snapshot, UserNo};
 use users::account_data::{self, Piece};
 use users::{presence, to_device};
 
-use super::{Ask, Body, Scope};
+use super::{Ask, Body};
 use crate::Sync;
 use crate::bells::{Marks, RoomMarks};
-use crate::client_form::Viewer;
+use crate::client_form::{self, Viewer};
 use crate::devices::{self, Moves, Neighbours};
 use crate::error::Result;
 use crate::filter::Lazy;
 use crate::json::Writer;
 use crate::lazy::Known;
+use crate::scope::Scope;
 use crate::token::{Token, TypingSeen};
 use crate::unread::Rules;
 use crate::view::View;
@@ -119,7 +120,8 @@ impl Typing {
 pub(crate) fn build(sync: &Sync, ask: &Ask, snapshot: &Snapshot, scope: Scope) -> Result<Answer> {
     let head = snapshot.head();
     let since = ask.since(head);
-    let marks = scope.narrow(sync, ask, head)?.marks().cloned();
+    let narrowed = scope.narrow(sync, ask.user, since.map(|since| since.pos), head)?;
+    let marks = narrowed.marks().cloned();
     let chain = since.map_or(Pos::ZERO, |since| since.pos);
     let lazily = ask.filter.lazy != Lazy::No;
     let known = lazily.then(|| sync.inner().told.known(ask.user, &ask.device, chain));
@@ -370,21 +372,10 @@ impl Builder<'_> {
             &mut self.neighbours,
             look,
         )?;
-        if lists.changed.is_empty() && lists.left.is_empty() {
+        if lists.is_empty() {
             return Ok(false);
         }
-        out.key("device_lists");
-        out.open();
-        for (name, users) in [("changed", lists.changed), ("left", lists.left)] {
-            out.key(name);
-            out.open_list();
-            for user in users {
-                out.item();
-                out.string(self.view.s.user_id(user)?.as_str());
-            }
-            out.close_list();
-        }
-        out.close();
+        lists.write(&self.view, out)?;
         Ok(true)
     }
 
@@ -570,17 +561,7 @@ pub(super) fn write_account_data<'p>(
     out.key("account_data");
     out.open();
     out.key("events");
-    out.open_list();
-    for piece in pieces {
-        out.item();
-        out.open();
-        out.key("content");
-        out.raw(&piece.content);
-        out.key("type");
-        out.string(&piece.kind);
-        out.close();
-    }
-    out.close_list();
+    client_form::write_pieces(out, pieces);
     out.close();
     true
 }

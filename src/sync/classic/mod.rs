@@ -1,12 +1,11 @@
 //! `GET /_matrix/client/v3/sync`: what has changed for a device since a token, now or as soon as there is something.
 //!
 //! Listen first, then look: the bell is taken before the snapshot, so nothing after the snapshot is missed. What is looked at is what
-//! the bell has marks for (`scope.rs`); the answer is built from one snapshot (`answer.rs`), here if it is small and recent, else on
+//! the bell has marks for (`scope.rs` of the crate); the answer is built from one snapshot (`answer.rs`), here if it is small and recent, else on
 //! the blocking pool. Client-server API, "Syncing"; MSC4222 for `state_after`.
 
 mod answer;
 mod room;
-mod scope;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,9 +22,9 @@ use crate::client_form::Viewer;
 use crate::delta::StateAt;
 use crate::error::{Error, Result};
 use crate::filter::Filter;
+use crate::scope::Scope;
 use crate::token::Token;
 use answer::Answer;
-use scope::Scope;
 
 /// The longest time that an answer is waited for.
 const LONGEST: Duration = Duration::from_secs(600);
@@ -161,7 +160,9 @@ impl Sync {
     /// The answer as things stand.
     async fn answer(&self, ask: &Arc<Ask>, listening: &Listening) -> Result<Answer> {
         let snapshot = self.inner().store.snapshot();
-        let scope = Scope::of(self, ask, listening, snapshot.head());
+        let head = snapshot.head();
+        let since = ask.since(head).map(|since| since.pos);
+        let scope = Scope::of(self, ask.user, since, listening.bell(), head);
         if scope.is_at_hand(AT_HAND) && !ask.full_state {
             return answer::build(self, ask, &snapshot, scope);
         }

@@ -1,11 +1,9 @@
 //! A room in an answer: one that the user is in, or one that they have left.
 
-use std::cell::OnceCell;
 use std::sync::Arc;
 
 use rooms::members::Standing;
 use rooms::state::At;
-use rooms::visibility;
 use rooms::{Stored, receipts};
 use ruma::RoomId;
 use store::{Pos, RoomNo};
@@ -19,6 +17,7 @@ use crate::error::Result;
 use crate::filter::Lazy;
 use crate::json::Writer;
 use crate::members::{self, Summary};
+use crate::sight::Sight;
 use crate::token::Place;
 use crate::unread::{self, Counts, RoomUnread, Rules};
 use crate::window::{self, Keep, Window};
@@ -148,21 +147,10 @@ impl Builder<'_> {
         if is_silent && visit.from.is_some() {
             return Ok(Window::empty(self.head()));
         }
-        let (user, room, s, viewer) = (self.viewer.user, visit.room, self.view.s, OnceCell::new());
-        let stay = visit.standing.joined_at;
-        let sees = |event: &Stored| {
-            if event.pos().zip(stay).is_some_and(|(pos, stay)| pos >= stay) {
-                return Ok(true);
-            }
-            if viewer.get().is_none() {
-                let _ = viewer.set(visibility::Viewer::new(s, room, Some(user))?);
-            }
-            Ok(viewer
-                .get()
-                .map_or(Ok(false), |viewer| viewer.sees(event))?)
-        };
+        let room = visit.room;
+        let sight = Sight::here(self.view.s, room, self.viewer.user, visit.standing);
         let stretch = (visit.from.unwrap_or(Pos::ZERO), self.head());
-        let mut window = self.window(room, visit.room_id, stretch, sees)?;
+        let mut window = self.window(room, visit.room_id, stretch, &sight)?;
         // What the client may know of the room is from an earlier stay, with a gap behind it.
         window.limited |= visit.is_entered;
         Ok(window)
@@ -182,12 +170,12 @@ impl Builder<'_> {
         room: RoomNo,
         room_id: &RoomId,
         stretch: (Pos, Pos),
-        sees: impl Fn(&Stored) -> Result<bool>,
+        sight: &Sight<'_>,
     ) -> Result<Window> {
         let filter = &self.ask.filter.timeline;
         let (has_room, everything) = (filter.has_room(room_id), filter.is_everything());
         let mut keep = |event: &Stored| -> Result<Keep> {
-            if !sees(event)? {
+            if !sight.sees(event)? {
                 return Ok(Keep::Unseen);
             }
             let wanted =
@@ -483,18 +471,9 @@ impl Builder<'_> {
         end: Pos,
     ) -> Result<Told> {
         let since = self.since.map(|since| since.pos);
-        let viewer = visibility::Viewer::new(self.view.s, room, Some(self.viewer.user))?;
-        let key = Stay::of(self.view.s, &self.viewer, Some(standing))?.key;
-        let sees = |event: &Stored| {
-            let is_own = key.is_some() && event.state_key_no() == key;
-            Ok(is_own || (event.pos().is_some_and(|pos| pos <= end) && viewer.sees(event)?))
-        };
-        let mut window = self.window(
-            room,
-            room_id,
-            (since.unwrap_or(Pos::ZERO), standing.since),
-            sees,
-        )?;
+        let sight = Sight::left(self.view.s, room, &self.viewer, standing, end)?;
+        let stretch = (since.unwrap_or(Pos::ZERO), standing.since);
+        let mut window = self.window(room, room_id, stretch, &sight)?;
         let then = since
             .map(|since| At::position(self.view.s, room, since))
             .transpose()?;

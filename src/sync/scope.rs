@@ -1,10 +1,9 @@
 //! What has to be looked at to find out what changed: the marks of a bell, a stretch of the log, or everything.
 
-use store::{Change, Pos};
+use store::{Change, Pos, UserNo};
 
-use super::Ask;
 use crate::Sync;
-use crate::bells::{Listening, Marks, RoomMarks, UserMarks};
+use crate::bells::{Bell, Marks, RoomMarks, UserMarks};
 use crate::ringer::of_one_user;
 
 /// Changes that are looked through, whosever they are.
@@ -20,50 +19,59 @@ pub(crate) enum Scope {
 }
 
 impl Scope {
-    /// What memory knows of the time from the token to `head`.
-    pub(crate) fn of(sync: &Sync, ask: &Ask, listening: &Listening, head: Pos) -> Self {
-        let Some(since) = ask.since(head) else {
+    /// What memory knows of the time from `since` to `head`; everything if there is no earlier time.
+    pub(crate) fn of(
+        sync: &Sync,
+        user: UserNo,
+        since: Option<Pos>,
+        bell: &Bell,
+        head: Pos,
+    ) -> Self {
+        let Some(since) = since else {
             return Self::Everything;
         };
         // How far the bells have been rung comes first: what is rung for meanwhile is seen twice, and not never.
         let rung = sync.inner().bells.rung();
-        let (mut marks, from) = match listening.marks(since.pos) {
-            Some(marks) => (marks, rung.max(since.pos)),
+        let (mut marks, from) = match bell.marks(since) {
+            Some(marks) => (marks, rung.max(since)),
             None => {
-                let reach = since.pos;
-                (
-                    Marks {
-                        reach,
-                        ..Marks::default()
-                    },
-                    since.pos,
-                )
+                let marks = Marks {
+                    reach: since,
+                    ..Marks::default()
+                };
+                (marks, since)
             }
         };
         if from < head {
             match sync.inner().store.recent_changes(from, head, STRETCH) {
-                Some(changes) if changes.len() < STRETCH => note_all(&mut marks, ask, &changes),
+                Some(changes) if changes.len() < STRETCH => note_all(&mut marks, user, &changes),
                 _ => return Self::Everything,
             }
         }
         Self::Marked(marks)
     }
 
-    /// Finds out more from the log on disk, if the time from the token to `head` is short.
-    pub(crate) fn narrow(self, sync: &Sync, ask: &Ask, head: Pos) -> crate::Result<Self> {
-        let Some(since) = ask.since(head) else {
+    /// Finds out more from the log on disk, if the time from `since` to `head` is short.
+    pub(crate) fn narrow(
+        self,
+        sync: &Sync,
+        user: UserNo,
+        since: Option<Pos>,
+        head: Pos,
+    ) -> crate::Result<Self> {
+        let Some(since) = since else {
             return Ok(self);
         };
-        let near = head.get() - since.pos.get() < STRETCH as u64;
+        let near = head.get() - since.get() < STRETCH as u64;
         if matches!(self, Self::Marked(_)) || !near {
             return Ok(self);
         }
-        let changes = sync.inner().store.changes(since.pos, head, STRETCH)?;
+        let changes = sync.inner().store.changes(since, head, STRETCH)?;
         let mut marks = Marks {
-            reach: since.pos,
+            reach: since,
             ..Marks::default()
         };
-        note_all(&mut marks, ask, &changes);
+        note_all(&mut marks, user, &changes);
         Ok(Self::Marked(marks))
     }
 
@@ -81,14 +89,14 @@ impl Scope {
     }
 }
 
-fn note_all(marks: &mut Marks, ask: &Ask, changes: &[(Pos, Change)]) {
+fn note_all(marks: &mut Marks, user: UserNo, changes: &[(Pos, Change)]) {
     for (pos, change) in changes {
-        note(marks, ask, *pos, change);
+        note(marks, user, *pos, change);
     }
 }
 
 /// Marks what a change may mean for the one who asks.
-fn note(marks: &mut Marks, ask: &Ask, pos: Pos, change: &Change) {
+fn note(marks: &mut Marks, asking: UserNo, pos: Pos, change: &Change) {
     match change {
         Change::Event { room, member, .. } => {
             marks.mark(
@@ -98,7 +106,7 @@ fn note(marks: &mut Marks, ask: &Ask, pos: Pos, change: &Change) {
                     ..RoomMarks::default()
                 },
             );
-            if *member == Some(ask.user) {
+            if *member == Some(asking) {
                 marks.own.merge(UserMarks {
                     membership: pos,
                     ..UserMarks::default()
@@ -109,7 +117,7 @@ fn note(marks: &mut Marks, ask: &Ask, pos: Pos, change: &Change) {
             room,
             user,
             private,
-        } if !private || *user == ask.user => {
+        } if !private || *user == asking => {
             marks.mark(
                 *room,
                 RoomMarks {
@@ -128,7 +136,7 @@ fn note(marks: &mut Marks, ask: &Ask, pos: Pos, change: &Change) {
         }),
         other => {
             if let Some((user, room, own)) = of_one_user(pos, other)
-                && user == ask.user
+                && user == asking
             {
                 marks.own.merge(own);
                 if let Some((room, room_marks)) = room {
