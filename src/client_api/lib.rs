@@ -22,6 +22,7 @@ mod rooms;
 mod routes;
 mod session;
 mod shown_room;
+mod sliding_sync;
 mod sync_events;
 mod thirdparty;
 mod user_data;

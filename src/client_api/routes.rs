@@ -5,7 +5,7 @@ use web::{Class, Routes};
 
 use crate::{
     App, account, admin, devices, directory, discovery, keys, media, pages, push, rooms, session,
-    sync_events, thirdparty, user_data, voip,
+    sliding_sync, sync_events, thirdparty, user_data, voip,
 };
 
 /// All endpoints of the client-server API.
@@ -200,6 +200,7 @@ fn encryption() -> Routes<App> {
 fn room() -> Routes<App> {
     Routes::new()
         .mount_waiting(sync_events::get)
+        .mount_waiting(sliding_sync::post)
         .mount_limited(Class::Message, rooms::create::post)
         .mount(rooms::join::by_id)
         .mount(rooms::join::by_id_or_alias)
@@ -457,6 +458,10 @@ mod tests {
             (
                 Method::POST,
                 "/_matrix/client/unstable/keys/signatures/upload",
+            ),
+            (
+                Method::POST,
+                "/_matrix/client/unstable/org.matrix.simplified_msc3575/sync",
             ),
             (
                 Method::GET,

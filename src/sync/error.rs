@@ -12,6 +12,15 @@ pub enum Error {
     /// The user has stored no filter with this name.
     #[error("there is no such filter")]
     UnknownFilter,
+    /// A request of sliding sync that is not JSON, or not of the shape such a request has.
+    #[error("the request cannot be read: {0}")]
+    BadRequest(serde_json::Error),
+    /// A request that asks for more than anybody gets.
+    #[error("the request has too many {0}")]
+    TooMany(&'static str),
+    /// A position of sliding sync that is not, or no longer, known: the client has to begin anew.
+    #[error("the position is not known")]
+    UnknownPos,
     /// The store failed.
     #[error("reading the store: {0}")]
     Store(#[from] store::Error),

@@ -1,4 +1,4 @@
-//! What someone gets to see: `/sync`, unread counts, and the bells that wake a waiting client.
+//! What someone gets to see: `/sync` and sliding sync, unread counts, and the bells that wake a waiting client.
 //!
 //! [`Sync`] is the handle. An answer is built from one snapshot by plain functions; between answers a client sleeps on its
 //! [`bells`], which `ringer.rs` rings as it follows the log. How an event looks to a reader is decided in [`client_form`] alone, for
@@ -19,6 +19,7 @@ pub mod notifications;
 mod ringer;
 mod scope;
 mod sight;
+mod sliding;
 pub mod token;
 pub mod unread;
 mod unsigned;
@@ -39,11 +40,13 @@ use users::Users;
 use bells::Bells;
 use filter::Filter;
 use lazy::Told;
+use sliding::{Connections, Recency};
 use unread::Unread;
 use view::{Events, View};
 
 pub use classic::{Body, Dialect, Params};
 pub use error::{Error, Result};
+pub use sliding::Params as SlidingParams;
 
 /// Filters kept ready.
 const FILTERS: usize = 4_000;
@@ -63,6 +66,8 @@ pub(crate) struct Inner {
     pub(crate) events: Events,
     pub(crate) told: Told,
     pub(crate) unread: Unread,
+    pub(crate) connections: Connections,
+    pub(crate) recency: Recency,
     pub(crate) filters: Cache<(UserNo, String), Arc<Filter>>,
     /// Tells this process from the ones before it, in tokens.
     pub(crate) epoch: u32,
@@ -91,6 +96,8 @@ impl Sync {
             told: Told::default(),
             unread: Unread::default(),
             filters: Cache::new(FILTERS),
+            connections: Connections::new(epoch),
+            recency: Recency::default(),
             epoch,
         };
         Self {
@@ -102,6 +109,7 @@ impl Sync {
     pub fn start(&self, supervisor: &Supervisor) {
         supervisor.start(ringer::Ringer::new(self.clone()));
         supervisor.start(unread::Keeper::new(self.clone()));
+        supervisor.start(sliding::Sweeper::new(self.clone()));
     }
 
     pub(crate) fn inner(&self) -> &Inner {

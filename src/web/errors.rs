@@ -470,7 +470,9 @@ impl From<sync::Error> for Error {
         let told = error.to_string();
         match error {
             E::BadToken | E::UnknownFilter => Self::invalid_param(told),
-            E::BadFilter(_) => Self::bad_json(told),
+            E::BadFilter(_) | E::BadRequest(_) => Self::bad_json(told),
+            E::TooMany(_) => Self::invalid_param(told),
+            E::UnknownPos => Self::bad("M_UNKNOWN_POS", told),
             E::Store(error) => error.into(),
             E::Rooms(error) => error.into(),
             E::Users(error) => error.into(),

@@ -13,7 +13,7 @@ const VERSIONS: [&str; 15] = [
 
 /// Flags that clients look for by name, each for something that is served. Some concern what is long stable: Element gates on the
 /// flag and not on the version.
-const FLAGS: [&str; 13] = [
+const FLAGS: [&str; 14] = [
     "com.beeper.msc4169",
     "org.matrix.e2e_cross_signing",
     "org.matrix.msc2285.stable",
@@ -23,6 +23,7 @@ const FLAGS: [&str; 13] = [
     "org.matrix.msc3952_intentional_mentions",
     "org.matrix.msc4222",
     "org.matrix.msc4380.stable",
+    "org.matrix.simplified_msc3575",
     "uk.half-shot.msc2666.query_mutual_rooms",
     "uk.half-shot.msc2666.query_mutual_rooms.stable",
     "uk.tcpip.msc4133",

@@ -252,6 +252,27 @@ impl House {
     }
 }
 
+impl House {
+    /// Asks by sliding sync.
+    pub(super) async fn slide(
+        &self,
+        who: &Identity,
+        pos: Option<&str>,
+        timeout: Duration,
+        body: &Value,
+    ) -> crate::Result<Value> {
+        let params = crate::SlidingParams {
+            pos: pos.map(str::to_owned),
+            timeout,
+            set_presence: None,
+            body: body.to_string().into_bytes(),
+        };
+        let body = self.sync.sliding(who, params).await?;
+        Ok(serde_json::from_slice(&body)
+            .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&body))))
+    }
+}
+
 /// How a client asks.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Asks {

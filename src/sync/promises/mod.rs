@@ -3,5 +3,6 @@
 mod cost;
 mod house;
 mod model;
+mod sliding;
 mod telling;
 mod waiting;
