@@ -17,7 +17,8 @@ const DEVICES: usize = 20_000;
 /// The memory of all devices.
 pub(crate) struct Told {
     chains: Cache<(UserNo, String), Chain>,
-    members: Cache<(u64, RoomNo, UserNo), EventNo>,
+    /// Which membership, and where the answer that told it came to.
+    members: Cache<(u64, RoomNo, UserNo), (EventNo, Pos)>,
     next: AtomicU64,
 }
 
@@ -77,14 +78,17 @@ impl Known<'_> {
         self.chain
     }
 
-    /// Whether this membership event has been told.
-    pub(crate) fn has(&self, room: RoomNo, member: UserNo, event: EventNo) -> bool {
-        self.told.members.get(&(self.chain, room, member)) == Some(event)
+    /// Whether this membership event has been told after `stay`: somebody who left a room and came back knows nobody there.
+    pub(crate) fn has(&self, room: RoomNo, member: UserNo, event: EventNo, stay: Pos) -> bool {
+        let told = self.told.members.get(&(self.chain, room, member));
+        told.is_some_and(|(known, at)| known == event && at >= stay)
     }
 
-    /// Notes that this membership event is being told.
-    pub(crate) fn add(&self, room: RoomNo, member: UserNo, event: EventNo) {
-        self.told.members.insert((self.chain, room, member), event);
+    /// Notes that this membership event is being told, by an answer that comes to `at`.
+    pub(crate) fn add(&self, room: RoomNo, member: UserNo, event: EventNo, at: Pos) {
+        self.told
+            .members
+            .insert((self.chain, room, member), (event, at));
     }
 }
 
@@ -101,16 +105,22 @@ mod tests {
     fn a_member_is_told_once_along_a_chain() {
         let told = Told::default();
         let first = told.known(ALICE, "D", Pos::ZERO);
-        first.add(ROOM, BOB, JOINED);
+        first.add(ROOM, BOB, JOINED, Pos::new(10));
         told.answered(first.chain(), ALICE, "D", Pos::new(10));
         let second = told.known(ALICE, "D", Pos::new(10));
-        assert!(second.has(ROOM, BOB, JOINED));
+        assert!(second.has(ROOM, BOB, JOINED, Pos::new(4)));
         assert!(
-            !second.has(ROOM, BOB, EventNo::new(6)),
+            !second.has(ROOM, BOB, EventNo::new(6), Pos::new(4)),
             "a new membership event is news"
         );
         assert!(
-            !told.known(ALICE, "E", Pos::new(10)).has(ROOM, BOB, JOINED),
+            !second.has(ROOM, BOB, JOINED, Pos::new(11)),
+            "a new stay in the room"
+        );
+        assert!(
+            !told
+                .known(ALICE, "E", Pos::new(10))
+                .has(ROOM, BOB, JOINED, Pos::new(4)),
             "another device"
         );
     }
@@ -121,9 +131,9 @@ mod tests {
         let first = told.known(ALICE, "D", Pos::ZERO);
         told.answered(first.chain(), ALICE, "D", Pos::new(10));
         let lost = told.known(ALICE, "D", Pos::new(10));
-        lost.add(ROOM, BOB, JOINED);
+        lost.add(ROOM, BOB, JOINED, Pos::new(20));
         told.answered(lost.chain(), ALICE, "D", Pos::new(20));
         let again = told.known(ALICE, "D", Pos::new(10));
-        assert!(!again.has(ROOM, BOB, JOINED));
+        assert!(!again.has(ROOM, BOB, JOINED, Pos::new(4)));
     }
 }

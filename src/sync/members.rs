@@ -8,7 +8,7 @@ use rooms::Stored;
 use rooms::members;
 use rooms::state::At;
 use rooms::summary;
-use store::{EventNo, RoomNo, UserNo};
+use store::{EventNo, Pos, RoomNo, UserNo};
 
 use crate::delta::{Moments, StateAt};
 use crate::error::Result;
@@ -18,14 +18,14 @@ use crate::view::View;
 use crate::window::Window;
 
 /// The memberships of these users at the moment up to which state is told, but for those that the client has been told or is
-/// being told.
+/// being told since they came to the room.
 pub(crate) fn needed(
     view: &View<'_>,
     room: RoomNo,
     moments: &Moments,
     (at, window): (StateAt, &Window),
     users: impl IntoIterator<Item = UserNo>,
-    known: Option<&Known<'_>>,
+    known: Option<(&Known<'_>, Pos)>,
 ) -> Result<Vec<EventNo>> {
     let mut found = Vec::new();
     let mut seen = HashSet::new();
@@ -43,7 +43,7 @@ pub(crate) fn needed(
             last
         };
         let Some(event) = event else { continue };
-        if known.is_none_or(|known| !known.has(room, user, event)) {
+        if known.is_none_or(|(known, stay)| !known.has(room, user, event, stay)) {
             found.push(event);
         }
     }
@@ -83,7 +83,7 @@ pub(crate) fn note(
             continue;
         };
         if let Some(user) = view.s.user_no(user)? {
-            known.add(room, user, event.no());
+            known.add(room, user, event.no(), view.s.head());
         }
     }
     Ok(())

@@ -129,7 +129,8 @@ impl Builder<'_> {
             _ => Known::Nothing,
         };
         let moments = Moments::new(known, &window, end, true);
-        let state = self.state(room, room_id, &moments, &window)?;
+        let stay = (room, visit.standing.joined_at);
+        let state = self.state(stay, room_id, &moments, &window)?;
         let mut told = window.events.iter().chain(&state);
         let renames =
             window.limited || window.hidden || told.any(|event| members::changes_summary(event));
@@ -188,7 +189,7 @@ impl Builder<'_> {
     /// The state that goes with a timeline.
     fn state(
         &self,
-        room: RoomNo,
+        (room, stay): (RoomNo, Option<Pos>),
         room_id: &RoomId,
         moments: &Moments,
         window: &Window,
@@ -213,6 +214,7 @@ impl Builder<'_> {
             let goes_on =
                 matches!(moments.known, Known::Then(_)) && self.ask.filter.lazy == Lazy::Once;
             let known = self.known.as_ref().filter(|_| goes_on);
+            let known = known.map(|known| (known, stay.unwrap_or_default()));
             let lacking = members::needed(&self.view, room, moments, (at, window), needed, known)?;
             numbers.extend(
                 lacking
@@ -491,7 +493,7 @@ impl Builder<'_> {
         let end = At::position(self.view.s, room, end)?;
         self.cut(&mut window, &end)?;
         let moments = Moments::new(known, &window, end, false);
-        let mut state = self.state(room, room_id, &moments, &window)?;
+        let mut state = self.state((room, None), room_id, &moments, &window)?;
         self.add_own(standing, &mut state, &window)?;
         Ok(Told {
             window,

@@ -174,7 +174,8 @@ impl Builder<'_> {
         }
         if want.is_lazy() && !want.has_all_members() {
             // Who is told the room anew may have forgotten whom they knew.
-            let known = visit.from.map(|_| &self.known);
+            let stay = visit.standing.joined_at.unwrap_or_default();
+            let known = visit.from.map(|_| (&self.known, stay));
             let seen = self.seen(&window)?;
             let at = (StateAt::End, &window);
             numbers.extend(members::needed(self.view, room, &moments, at, seen, known)?);
