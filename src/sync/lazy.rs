@@ -22,11 +22,14 @@ pub(crate) struct Told {
     next: AtomicU64,
 }
 
+/// Where an answer came to: in the log and, where answers can differ at one place in the log, in which generation.
+pub(crate) type End = (Pos, u64);
+
 /// The answers that a device has had in a row.
 #[derive(Clone, Copy)]
 struct Chain {
     number: u64,
-    upto: Pos,
+    upto: End,
 }
 
 /// What one device has been told in its present chain.
@@ -46,13 +49,13 @@ impl Default for Told {
 }
 
 impl Told {
-    /// What a device knows that comes with the token `since`.
-    pub(crate) fn known(&self, user: UserNo, device: &str, since: Pos) -> Known<'_> {
+    /// What a device knows that goes on from where an answer ended; nothing if there was none.
+    pub(crate) fn known(&self, user: UserNo, device: &str, since: Option<End>) -> Known<'_> {
         let key = (user, device.to_owned());
         let going_on = self
             .chains
             .get(&key)
-            .filter(|chain| chain.upto == since && since != Pos::ZERO);
+            .filter(|chain| Some(chain.upto) == since);
         let chain = going_on.map_or_else(
             || self.next.fetch_add(1, Ordering::Relaxed),
             |chain| chain.number,
@@ -61,7 +64,7 @@ impl Told {
     }
 
     /// Notes that an answer of this chain is being given, and ends at `upto`.
-    pub(crate) fn answered(&self, chain: u64, user: UserNo, device: &str, upto: Pos) {
+    pub(crate) fn answered(&self, chain: u64, user: UserNo, device: &str, upto: End) {
         self.chains.insert(
             (user, device.to_owned()),
             Chain {
@@ -104,10 +107,10 @@ mod tests {
     #[test]
     fn a_member_is_told_once_along_a_chain() {
         let told = Told::default();
-        let first = told.known(ALICE, "D", Pos::ZERO);
+        let first = told.known(ALICE, "D", None);
         first.add(ROOM, BOB, JOINED, Pos::new(10));
-        told.answered(first.chain(), ALICE, "D", Pos::new(10));
-        let second = told.known(ALICE, "D", Pos::new(10));
+        told.answered(first.chain(), ALICE, "D", (Pos::new(10), 0));
+        let second = told.known(ALICE, "D", Some((Pos::new(10), 0)));
         assert!(second.has(ROOM, BOB, JOINED, Pos::new(4)));
         assert!(
             !second.has(ROOM, BOB, EventNo::new(6), Pos::new(4)),
@@ -119,7 +122,7 @@ mod tests {
         );
         assert!(
             !told
-                .known(ALICE, "E", Pos::new(10))
+                .known(ALICE, "E", Some((Pos::new(10), 0)))
                 .has(ROOM, BOB, JOINED, Pos::new(4)),
             "another device"
         );
@@ -128,12 +131,17 @@ mod tests {
     #[test]
     fn a_lost_answer_forgets_everything() {
         let told = Told::default();
-        let first = told.known(ALICE, "D", Pos::ZERO);
-        told.answered(first.chain(), ALICE, "D", Pos::new(10));
-        let lost = told.known(ALICE, "D", Pos::new(10));
+        let first = told.known(ALICE, "D", None);
+        told.answered(first.chain(), ALICE, "D", (Pos::new(10), 0));
+        let lost = told.known(ALICE, "D", Some((Pos::new(10), 0)));
         lost.add(ROOM, BOB, JOINED, Pos::new(20));
-        told.answered(lost.chain(), ALICE, "D", Pos::new(20));
-        let again = told.known(ALICE, "D", Pos::new(10));
+        told.answered(lost.chain(), ALICE, "D", (Pos::new(20), 0));
+        let other = told.known(ALICE, "D", Some((Pos::new(20), 1)));
+        assert!(
+            !other.has(ROOM, BOB, JOINED, Pos::new(4)),
+            "another generation of the same place"
+        );
+        let again = told.known(ALICE, "D", Some((Pos::new(10), 0)));
         assert!(!again.has(ROOM, BOB, JOINED, Pos::new(4)));
     }
 }

@@ -3,6 +3,7 @@
 mod accounts;
 mod encryption;
 mod rooms;
+mod sliding;
 mod strangers;
 
 use ::rooms::Rooms;

@@ -17,7 +17,7 @@ use crate::devices::{self, Moves, Neighbours};
 use crate::error::Result;
 use crate::filter::Lazy;
 use crate::json::Writer;
-use crate::lazy::Known;
+use crate::lazy::{End, Known};
 use crate::scope::Scope;
 use crate::token::{Token, TypingSeen};
 use crate::unread::Rules;
@@ -35,7 +35,7 @@ pub(crate) struct Answer {
     /// Whether it tells the device of something that the device itself has just sent.
     pub(crate) echoes: bool,
     /// What it told of members belongs to this chain of answers, and it ends here.
-    pub(crate) chain: Option<(u64, Pos)>,
+    pub(crate) chain: Option<(u64, End)>,
 }
 
 /// The rooms of an answer, by how the user stands to them.
@@ -122,7 +122,7 @@ pub(crate) fn build(sync: &Sync, ask: &Ask, snapshot: &Snapshot, scope: Scope) -
     let since = ask.since(head);
     let narrowed = scope.narrow(sync, ask.user, since.map(|since| since.pos), head)?;
     let marks = narrowed.marks().cloned();
-    let chain = since.map_or(Pos::ZERO, |since| since.pos);
+    let chain = since.map(|since| (since.pos, 0));
     let lazily = ask.filter.lazy != Lazy::No;
     let known = lazily.then(|| sync.inner().told.known(ask.user, &ask.device, chain));
     let viewer = Viewer {
@@ -168,7 +168,7 @@ impl Builder<'_> {
         let chain = self
             .known
             .as_ref()
-            .map(|known| (known.chain(), self.head()));
+            .map(|known| (known.chain(), (self.head(), 0)));
         Ok(Answer {
             body: out.into_bytes(),
             is_due,

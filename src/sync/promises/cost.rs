@@ -1,6 +1,8 @@
 //! What an answer costs, counted in reads of the engine: a figure that no busy machine changes.
 
-use serde_json::Value;
+use std::time::Duration;
+
+use serde_json::{Value, json};
 
 use super::house::{Asks, Client, House};
 
@@ -67,4 +69,58 @@ async fn somebody_who_comes_anew_costs_a_few_reads_per_room() {
     let (calls, answer) = cost(&house, &mut bob).await;
     assert_eq!(answer["rooms"]["join"].as_object().unwrap().len(), 50);
     assert!(calls <= 50 * 21, "{calls}");
+}
+
+/// CPU time of this process so far, in ticks of ten milliseconds.
+fn cpu() -> u64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let after = stat.rsplit_once(')').unwrap().1;
+    let fields = after.split_whitespace();
+    let fields: Vec<u64> = fields.map(|field| field.parse().unwrap_or(0)).collect();
+    fields[11] + fields[12]
+}
+
+/// Not run by default: `cargo test --release -p sync -- --ignored --nocapture figures`.
+#[tokio::test]
+#[ignore = "measures the machine"]
+async fn figures() {
+    let wants = [
+        ("m.room.name", ""),
+        ("m.room.create", ""),
+        ("m.room.encryption", ""),
+        ("m.room.member", "$LAZY"),
+        ("m.room.member", "$ME"),
+        ("m.space.child", "*"),
+    ];
+    for rooms in [20, 200, 1_000] {
+        let (house, bob) = with_rooms(rooms).await;
+        let ask = |range: u64| json!({ "lists": { "all": { "ranges": [[0, range]], "timeline_limit": 10, "required_state": wants } } });
+        let room = house.room("alice", "public", "shared").await;
+        house.join(&room, "bob").await;
+        let now = Duration::ZERO;
+        for (what, range) in [("20 rooms", 19), ("all rooms", 99_999)] {
+            let times = if range == 19 { 200 } else { 5 };
+            let start = cpu();
+            let mut pos = String::new();
+            for _ in 0..times {
+                let answer = house.slide(&bob.who, None, now, &ask(range)).await.unwrap();
+                pos = answer["pos"].as_str().unwrap().to_owned();
+            }
+            let each = (cpu() - start) * 10_000 / times;
+            println!("{rooms} rooms joined, {what} from the beginning: {each} µs CPU");
+            let start = cpu();
+            for body in 0..300 {
+                house.say(&room, "alice", &body.to_string()).await;
+                let answer = house
+                    .slide(&bob.who, Some(&pos), now, &ask(range))
+                    .await
+                    .unwrap();
+                pos = answer["pos"].as_str().unwrap().to_owned();
+            }
+            let each = (cpu() - start) * 10_000 / 300;
+            println!(
+                "{rooms} rooms joined, {what} shown, one message said and told: {each} µs CPU"
+            );
+        }
+    }
 }

@@ -3,6 +3,7 @@
 mod cost;
 mod house;
 mod model;
+mod slides;
 mod sliding;
 mod telling;
 mod waiting;

@@ -10,10 +10,11 @@ use ruma::{OwnedEventId, OwnedRoomId};
 use serde_json::{Value, json};
 
 use super::house::{Asks, Client, House, list, timeline, user};
+use super::slides::{SLIDERS, SlideAsks, Slider, slide_asks};
 use crate::Dialect;
 
-const NAMES: [&str; 3] = ["alice", "bob", "carol"];
-const VISIBILITIES: [&str; 3] = ["shared", "joined", "invited"];
+pub(super) const NAMES: [&str; 3] = ["alice", "bob", "carol"];
+pub(super) const VISIBILITIES: [&str; 3] = ["shared", "joined", "invited"];
 
 /// Something that somebody tries to do. What is not allowed is refused by the rooms, and has then not happened.
 #[derive(Debug, Clone)]
@@ -48,6 +49,11 @@ enum Step {
     Sync {
         client: usize,
     },
+    Slide {
+        slider: usize,
+        asks: SlideAsks,
+        lost: bool,
+    },
     Restart,
 }
 
@@ -71,20 +77,24 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (who, room, 0..6_usize, kind, 0..3_u8)
             .prop_map(|(who, room, back, kind, scope)| Step::Read { who, room, back, kind, scope }),
         10 => (0..CLIENTS).prop_map(|client| Step::Sync { client }),
+        10 => (0..SLIDERS, slide_asks(), proptest::bool::weighted(0.2))
+            .prop_map(|(slider, asks, lost)| Step::Slide { slider, asks, lost }),
         1 => Just(Step::Restart),
     ]
 }
 
 /// Something that happened.
 #[derive(Debug, Clone)]
-struct Happened {
-    id: String,
-    sender: usize,
-    what: What,
+pub(super) struct Happened {
+    pub(super) id: String,
+    pub(super) sender: usize,
+    pub(super) what: What,
+    /// Its place among all that happened in any room.
+    pub(super) tick: usize,
 }
 
 #[derive(Debug, Clone)]
-enum What {
+pub(super) enum What {
     Said {
         mentions: Option<usize>,
         thread: Option<usize>,
@@ -98,18 +108,18 @@ enum What {
 }
 
 /// A room as the model knows it.
-struct Room {
-    id: OwnedRoomId,
+pub(super) struct Room {
+    pub(super) id: OwnedRoomId,
     visibility: &'static str,
     /// Everything, oldest first.
-    log: Vec<Happened>,
+    pub(super) log: Vec<Happened>,
     /// Who, of which thread (none for all), has read up to where.
     read: BTreeMap<(usize, Option<Option<usize>>), usize>,
 }
 
 impl Room {
     /// What somebody was to the room before the event at `at`.
-    fn membership(&self, who: usize, at: usize) -> Option<Membership> {
+    pub(super) fn membership(&self, who: usize, at: usize) -> Option<Membership> {
         self.log[..at]
             .iter()
             .rev()
@@ -122,12 +132,12 @@ impl Room {
             })
     }
 
-    fn is_own(&self, who: usize, at: usize) -> bool {
+    pub(super) fn is_own(&self, who: usize, at: usize) -> bool {
         matches!(&self.log[at].what, What::Set { member: Some((member, _)), .. } if *member == who)
     }
 
     /// Whether somebody who asks when the room's log has `now` entries may see the event at `at`.
-    fn sees(&self, who: usize, at: usize, now: usize) -> bool {
+    pub(super) fn sees(&self, who: usize, at: usize, now: usize) -> bool {
         if self.is_own(who, at) {
             return true;
         }
@@ -149,7 +159,7 @@ impl Room {
     }
 
     /// Type and key → event, after the first `upto` events.
-    fn state(&self, upto: usize) -> BTreeMap<(String, String), String> {
+    pub(super) fn state(&self, upto: usize) -> BTreeMap<(String, String), String> {
         let mut state = BTreeMap::new();
         for event in &self.log[..upto] {
             if let What::Set { key, .. } = &event.what {
@@ -160,7 +170,7 @@ impl Room {
     }
 
     /// Where somebody's present stay began.
-    fn joined_at(&self, who: usize) -> Option<usize> {
+    pub(super) fn joined_at(&self, who: usize) -> Option<usize> {
         let mut began = None;
         for (at, event) in self.log.iter().enumerate() {
             if let What::Set {
@@ -186,7 +196,7 @@ impl Room {
     }
 
     /// Notifications and mentions, counted from the beginning.
-    fn unread(&self, who: usize) -> (u64, u64) {
+    pub(super) fn unread(&self, who: usize) -> (u64, u64) {
         let Some(joined) = self.joined_at(who) else {
             return (0, 0);
         };
@@ -249,6 +259,7 @@ fn is_lazy(client: &Client) -> bool {
 struct World {
     house: House,
     rooms: Vec<Room>,
+    sliders: Vec<Slider>,
     clients: Vec<(usize, Client)>,
     /// How many events of each room each client's token covers.
     covered: Vec<Vec<usize>>,
@@ -266,7 +277,8 @@ impl World {
                 log: Vec::new(),
                 read: BTreeMap::new(),
             };
-            room.catch_up(&house);
+            let tick = rooms.iter().map(|room: &Room| room.log.len()).sum();
+            room.catch_up(&house, tick);
             rooms.push(room);
         }
         let mut clients = Vec::new();
@@ -278,15 +290,21 @@ impl World {
             ));
         }
         let covered = vec![vec![0; VISIBILITIES.len()]; CLIENTS];
+        let mut sliders = Vec::new();
+        for slider in 0..SLIDERS {
+            sliders.push(Slider::new(&house, slider).await);
+        }
         Self {
             house,
             rooms,
+            sliders,
             clients,
             covered,
         }
     }
 
     async fn go(&mut self, step: Step) {
+        let tick = self.rooms.iter().map(|room| room.log.len()).sum();
         match step {
             Step::Say {
                 who,
@@ -300,7 +318,7 @@ impl World {
                     .house
                     .set(&self.rooms[room].id, NAMES[who], "m.room.name", name)
                     .await;
-                self.rooms[room].catch_up(&self.house);
+                self.rooms[room].catch_up(&self.house, tick);
             }
             Step::Change {
                 who,
@@ -314,7 +332,7 @@ impl World {
                         .house
                         .change(&self.rooms[room].id, NAMES[who], NAMES[target], to)
                         .await;
-                    self.rooms[room].catch_up(&self.house);
+                    self.rooms[room].catch_up(&self.house, tick);
                 }
             }
             Step::Redact { room, back } => self.redact(room, back).await,
@@ -326,11 +344,16 @@ impl World {
                 scope,
             } => self.read(who, room, back, kind, scope).await,
             Step::Sync { client } => self.sync(client).await,
+            Step::Slide { slider, asks, lost } => {
+                let slider = &mut self.sliders[slider];
+                slider.ask(&self.house, &self.rooms, &asks, lost).await;
+            }
             Step::Restart => self.house.restart_sync().await,
         }
     }
 
     async fn say(&mut self, who: usize, room: usize, mention: usize, thread: bool) {
+        let tick = self.rooms.iter().map(|room| room.log.len()).sum();
         let mentions = Some(mention).filter(|mention| *mention < NAMES.len());
         let there = &mut self.rooms[room];
         // The first message of the room is the root of its only thread.
@@ -366,11 +389,13 @@ impl World {
                 id: sent.event_id.to_string(),
                 sender: who,
                 what,
+                tick,
             });
         }
     }
 
     async fn redact(&mut self, room: usize, back: usize) {
+        let tick = self.rooms.iter().map(|room| room.log.len()).sum();
         let there = &mut self.rooms[room];
         let Some(at) = there.log.len().checked_sub(back + 1) else {
             return;
@@ -403,6 +428,7 @@ impl World {
             id: sent.event_id.to_string(),
             sender: 0,
             what: What::Redaction,
+            tick,
         });
     }
 
@@ -459,6 +485,9 @@ impl World {
 
     /// Everybody who asks anew believes what those believe who have listened all the time.
     async fn settle(&mut self) {
+        for slider in &mut self.sliders {
+            slider.settle(&self.house, &self.rooms).await;
+        }
         for at in 0..CLIENTS {
             self.sync(at).await;
             let (who, client) = &mut self.clients[at];
@@ -492,7 +521,7 @@ impl World {
 
 impl Room {
     /// Takes over from the server what state events there are, which says nothing about who may see them.
-    fn catch_up(&mut self, house: &House) {
+    fn catch_up(&mut self, house: &House, tick: usize) {
         let s = house.store.snapshot();
         let no = rooms::members::room(&s, &self.id).unwrap();
         let events = rooms::timeline::page(
@@ -504,7 +533,8 @@ impl Room {
             100_000,
         )
         .unwrap();
-        for event in events.events.iter().skip(self.log.len()) {
+        let before = self.log.len();
+        for event in events.events.iter().skip(before) {
             let key = (
                 event.event_type().into_owned(),
                 event.state_key().unwrap().into_owned(),
@@ -523,6 +553,7 @@ impl Room {
                 id: event.event_id().to_owned(),
                 sender: number(&event.sender()),
                 what,
+                tick: tick + self.log.len() - before,
             });
         }
     }
@@ -695,18 +726,40 @@ fn check_state(room: &Room, who: usize, client: &Client, told: &Value, upto: usi
     assert_eq!(believed, truth, "state of {}", room.visibility);
 }
 
+fn schedules() -> impl Strategy<Value = Vec<Step>> {
+    proptest::collection::vec(step(), 1..120)
+}
+
+fn play(steps: Vec<Step>) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let mut world = World::new().await;
+        for step in steps {
+            world.go(step).await;
+        }
+        world.settle().await;
+    });
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { max_shrink_iters: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn nothing_is_missed_repeated_or_reordered(steps in proptest::collection::vec(step(), 1..120)) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let mut world = World::new().await;
-            for step in steps {
-                world.go(step).await;
-            }
-            world.settle().await;
-        });
+    fn nothing_is_missed_repeated_or_reordered(steps in schedules()) {
+        play(steps);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 10_000, max_shrink_iters: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Not run by default: `cargo test --release -p sync -- --ignored ten_thousand`.
+    #[test]
+    #[ignore = "takes minutes"]
+    fn ten_thousand_schedules(steps in schedules()) {
+        play(steps);
     }
 }

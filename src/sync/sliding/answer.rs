@@ -22,7 +22,7 @@ use crate::classic::Body;
 use crate::client_form::Viewer;
 use crate::error::{Error, Result};
 use crate::json::Writer;
-use crate::lazy::Known;
+use crate::lazy::{End, Known};
 use crate::scope::Scope;
 use crate::token::{Token, TypingSeen};
 use crate::unread::Rules;
@@ -34,7 +34,7 @@ pub(super) struct Answer {
     /// Whether there is any reason to give it before the client's time is up.
     pub(super) is_due: bool,
     /// What it told of members belongs to this chain of answers, and it ends here.
-    pub(super) chain: Option<(u64, Pos)>,
+    pub(super) chain: (u64, End),
     /// The generation that it makes, if it makes one.
     pub(super) made: Option<Made>,
     /// The generation that its position names.
@@ -138,8 +138,9 @@ pub(super) fn build(sync: &Sync, ask: &Ask, bell: &Bell, is_again: bool) -> Resu
     };
     let since = ask.since();
     let scope = Scope::of(sync, ask.user, since, bell, head).narrow(sync, ask.user, since, head)?;
-    let chain = since.filter(|_| !is_again).unwrap_or(Pos::ZERO);
     let since = ask.pos.map(|pos| pos.token);
+    let chain = ask.pos.filter(|_| !is_again);
+    let chain = chain.map(|pos| (pos.token.pos, pos.generation));
     let builder = Builder {
         sync,
         ask,
@@ -206,7 +207,7 @@ impl Builder<'_> {
         Ok(Answer {
             body,
             is_due,
-            chain: Some((self.known.chain(), self.head())),
+            chain: (self.known.chain(), (self.head(), generation)),
             made,
             generation,
             settled: (rooms.is_whole && self.is_steady()).then_some(asked),

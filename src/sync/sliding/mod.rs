@@ -125,9 +125,8 @@ impl Sync {
     async fn give(&self, ask: &Ask, answer: Answer) -> Result<Body> {
         let inner = self.inner();
         let key = ask.key();
-        if let Some((chain, upto)) = answer.chain {
-            inner.told.answered(chain, ask.user, &ask.chain(), upto);
-        }
+        let (chain, upto) = answer.chain;
+        inner.told.answered(chain, ask.user, &ask.chain(), upto);
         if let Some(made) = answer.made {
             inner.connections.commit(&inner.store, &key, made).await?;
         }

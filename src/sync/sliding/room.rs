@@ -365,12 +365,11 @@ impl Builder<'_> {
             Some(rules) => rules,
             None => Rules::of(self.sync, &self.viewer)?,
         };
-        let known = self.marks.as_ref().map(|marks| {
-            let found = marks.rooms.iter().find(|(room, _)| *room == visit.room);
-            (
-                found.map(|(_, marks)| marks.receipt).unwrap_or_default(),
-                marks.reach,
-            )
+        // A room that is visited without being marked may have been read while it was out of sight.
+        let known = self.marks.as_ref().and_then(|marks| {
+            let mut rooms = marks.rooms.iter();
+            let (_, found) = rooms.find(|(room, _)| *room == visit.room)?;
+            Some((found.receipt, marks.reach))
         });
         let place = unread::Place {
             room: visit.room,
