@@ -19,6 +19,7 @@ mod invited;
 mod join;
 mod outside;
 mod preview;
+mod rescind;
 mod resident;
 mod scan;
 mod template;

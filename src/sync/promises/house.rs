@@ -25,6 +25,7 @@ pub(super) struct House {
     pub(super) clock: ManualClock,
     pub(super) sync: Sync,
     pub(super) supervisor: Supervisor,
+    pub(super) network: Network,
     epochs: u64,
 }
 
@@ -43,7 +44,8 @@ impl House {
     /// A server where these people have accounts.
     pub(super) async fn of(names: &[&str]) -> Self {
         let (store, clock) = (Store::memory(), ManualClock::plausible());
-        let peers = Peers::for_tests("here".try_into().unwrap(), &Network::new());
+        let network = Network::new();
+        let peers = Peers::for_tests("here".try_into().unwrap(), &network);
         let random = SeededRandom::new(1).shared();
         let rooms = Rooms::new(
             &RoomsConfig::default(),
@@ -76,6 +78,7 @@ impl House {
             clock,
             sync,
             supervisor,
+            network,
             epochs: 1,
         };
         for name in names {

@@ -222,6 +222,36 @@ async fn an_invitation_is_turned_down_and_a_knock_taken_back() {
 }
 
 #[tokio::test]
+async fn an_invitation_that_is_taken_back_is_over_on_both_sides() {
+    for version in VERSIONS {
+        let (_world, one, other) = two();
+        let room = one.room(version, json!({ "join_rule": "invite" })).await;
+        let bob = other.user("bob");
+        one.change(&room, "alice", &bob, Invite).await.unwrap();
+        let back = one.change(&room, "alice", &bob, Leave).await.unwrap();
+        let json = one.json(&room, &back);
+        // What is not signed by who says it is not believed.
+        let forged = json
+            .get()
+            .replace("\"one.test\":{\"ed25519", "\"two.test\":{\"ed25519");
+        let forged = serde_json::value::RawValue::from_string(forged).unwrap();
+        other.rooms.take_rescissions(&[forged]).await.unwrap();
+        assert_eq!(
+            other.membership(&room, &bob),
+            Some(Invite),
+            "version {version}"
+        );
+        other.rooms.take_rescissions(&[json]).await.unwrap();
+        assert_eq!(
+            other.membership(&room, &bob),
+            Some(Leave),
+            "version {version}"
+        );
+        assert_eq!(other.preview(&room, &bob), None);
+    }
+}
+
+#[tokio::test]
 async fn the_banned_stay_out() {
     for version in VERSIONS {
         let (_world, one, other) = two();
@@ -353,4 +383,25 @@ async fn members_can_be_left_out_of_the_answer() {
     );
     assert_eq!(less["servers_in_room"], json!(["one.test", "other.test"]));
     assert_eq!(whole["origin"], "one.test");
+}
+
+/// What joining a room of 10,000 members costs: prints, and asserts only that all of them are there.
+#[tokio::test]
+#[ignore = "a measurement: takes a minute"]
+async fn a_room_of_ten_thousand_is_joined() {
+    const MEMBERS: usize = 10_000;
+    let (_world, one, other) = two();
+    let room = one.room("11", json!({ "join_rule": "public" })).await;
+    for at in 0..MEMBERS {
+        let user = one.user(&format!("user{at}"));
+        one.change(&room, &format!("user{at}"), &user, Join)
+            .await
+            .unwrap();
+    }
+    let clock = base::SystemClock::new();
+    let began = base::Clock::monotonic(&clock);
+    other.join(&room, "bob", &one).await.unwrap();
+    let took = base::Clock::monotonic(&clock).saturating_sub(began);
+    println!("joined a room of {MEMBERS} members in {took:?}");
+    assert_eq!(other.state(&room).len(), one.state(&room).len());
 }

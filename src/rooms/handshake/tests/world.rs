@@ -348,6 +348,14 @@ impl Server {
         Ok(self.rooms.send(say, None).await?.event_id)
     }
 
+    /// An event of this server's room, as servers pass it on.
+    pub(super) fn json(&self, room: &RoomId, event: &OwnedEventId) -> Box<RawValue> {
+        let s = self.rooms.store().snapshot();
+        let room = members::room(&s, room).unwrap();
+        let event = Stored::find(&s, room, event).unwrap().unwrap();
+        RawValue::from_string(event.json().to_owned()).unwrap()
+    }
+
     /// Brings an event of this server's room to another server, as a transaction would.
     pub(super) async fn carry(&self, room: &RoomId, event: &OwnedEventId, to: &Server) -> Taken {
         let s = self.rooms.store().snapshot();
