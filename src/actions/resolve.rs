@@ -1,6 +1,6 @@
 //! From a room's name to the room.
 
-use rooms::{Snapshot, aliases, members};
+use rooms::{aliases, servers};
 use ruma::{OwnedRoomAliasId, OwnedRoomId, OwnedRoomOrAliasId, OwnedServerName};
 
 use crate::House;
@@ -8,8 +8,6 @@ use crate::error::Result;
 
 /// Servers that are told along with a room.
 const SERVERS: usize = 50;
-/// Members that are looked through for servers.
-const MEMBERS: usize = 5_000;
 
 /// A room, and servers by which it can be joined.
 #[derive(Debug, Clone)]
@@ -42,7 +40,7 @@ async fn own_alias(house: &House, alias: OwnedRoomAliasId) -> Result<Found> {
     let own = house.server_name().to_owned();
     let found = house.rooms.store().read(move |s| {
         let (room, room_id) = aliases::resolve(s, &alias)?.ok_or(rooms::Error::NoSuchAlias)?;
-        let mut servers = servers(s, room)?;
+        let mut servers = servers::in_room(s, room)?;
         // We come first: whoever asked us for the alias can reach us.
         servers.retain(|server| *server != own);
         servers.insert(0, own);
@@ -50,12 +48,4 @@ async fn own_alias(house: &House, alias: OwnedRoomAliasId) -> Result<Found> {
         Ok::<_, rooms::Error>(Found { room_id, servers })
     });
     Ok(found.await?)
-}
-
-fn servers(s: &Snapshot, room: rooms::RoomNo) -> rooms::Result<Vec<OwnedServerName>> {
-    let mut found = std::collections::BTreeSet::new();
-    for member in members::list(s, room, rooms::Membership::Join).take(MEMBERS) {
-        found.insert(s.user_id(member?.user)?.server_name().to_owned());
-    }
-    Ok(found.into_iter().collect())
 }

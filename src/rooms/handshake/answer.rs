@@ -7,13 +7,12 @@ use bytes::Bytes;
 use futures_util::stream::{self, Stream, StreamExt};
 use ruma::{OwnedServerName, RoomId};
 use serde_json::Value;
-use store::{EventNo, RoomNo, Snapshot, Store};
+use store::{EventNo, Snapshot, Store};
 
-use crate::Membership;
 use crate::error::Result;
-use crate::members;
 use crate::state::At;
 use crate::stored::Stored;
+use crate::{members, servers};
 
 /// Events in one piece of an answer.
 const PIECE: usize = 256;
@@ -51,7 +50,7 @@ impl SendJoinAnswer {
                 }
             }
             state = rest;
-            Some(servers(s, event.room())?)
+            Some(servers::in_room(s, event.room())?)
         } else {
             None
         };
@@ -178,13 +177,4 @@ fn kept_members(s: &Snapshot, event: &Stored) -> Result<HashSet<EventNo>> {
     }
     let heroes = members::heroes(s, room, event.sender_no())?;
     Ok(heroes.into_iter().map(|hero| hero.event).collect())
-}
-
-/// The servers whose users are in a room.
-fn servers(s: &Snapshot, room: RoomNo) -> Result<Vec<OwnedServerName>> {
-    let mut found = std::collections::BTreeSet::new();
-    for member in members::list(s, room, Membership::Join) {
-        found.insert(s.user_id(member?.user)?.server_name().to_owned());
-    }
-    Ok(found.into_iter().collect())
 }

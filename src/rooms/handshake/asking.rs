@@ -1,7 +1,6 @@
 //! Asking other servers for templates and handing filled ones in: what goes over the wire, and whom to ask next when one does not
 //! help.
 
-use std::collections::BTreeSet;
 use std::future::Future;
 
 use event::{Pdu, Rules};
@@ -14,12 +13,10 @@ use store::Snapshot;
 
 use super::outside;
 use crate::error::{Error, Result};
-use crate::{Membership, Rooms, members};
+use crate::{Membership, Rooms, members, servers};
 
 /// Servers that are asked, one after the other, before giving up.
 const ASKED: usize = 8;
-/// Members that are looked through for servers of a room that we were in once.
-const MEMBERS: usize = 5_000;
 
 /// A template as another server proposes it. Nothing in it is believed.
 #[derive(Debug, Deserialize)]
@@ -169,25 +166,17 @@ fn known_helpers(s: &Snapshot, room_id: &RoomId, user: &UserId) -> Result<Vec<Ow
     let Ok(room) = members::room(s, room_id) else {
         return Ok(found);
     };
-    let mut servers = BTreeSet::new();
-    for member in members::list(s, room, Membership::Join).take(MEMBERS) {
-        servers.insert(s.user_id(member?.user)?.server_name().to_owned());
-    }
-    found.extend(servers);
+    found.extend(servers::in_room(s, room)?);
     Ok(found)
 }
 
-/// Whether there is no use in asking others: the room has been found, and does not want this.
+/// Whether there is no use in asking others, because the trouble is ours. A refusal is not final: one server that lies, or knows less than
+/// others, must not keep anybody out.
 fn is_final(error: &Error) -> bool {
-    match error {
-        Error::Refused {
-            status, errcode, ..
-        } => *status == 403 && errcode == "M_FORBIDDEN",
-        Error::Store(_) | Error::Bug(_) | Error::Busy | Error::TooLarge(_) | Error::BadEvent(_) => {
-            true
-        }
-        _ => false,
-    }
+    matches!(
+        error,
+        Error::Store(_) | Error::Bug(_) | Error::Busy | Error::TooLarge(_) | Error::BadEvent(_)
+    )
 }
 
 /// How much an error tells whoever asked.

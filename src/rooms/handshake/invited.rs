@@ -5,6 +5,7 @@ use event::rules::RoomIds;
 use event::{Checked, Pdu, Rules, UncheckedPdu, sign};
 use ruma::{EventId, OwnedUserId, RoomId, RoomVersionId, ServerName, UserId};
 use serde_json::value::RawValue;
+use store::Snapshot;
 
 use super::outside::{News, is_resident};
 use super::preview::Stripped;
@@ -14,6 +15,8 @@ use crate::{Membership, Rooms, acl, members};
 
 /// Events that come along with an invitation.
 const ROOM_STATE: usize = 64;
+/// Invitations to rooms elsewhere that wait for one user. Whoever has so many is being flooded.
+const WAITING: usize = 500;
 
 /// An invitation as another server sends it.
 #[derive(Debug, Clone, Copy)]
@@ -100,12 +103,22 @@ impl Rooms {
     }
 
     /// Accepts an invitation on behalf of the user, who finds it among their rooms. Gives back the event with our signature.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] if too many wait for the user already.
     pub async fn accept_invitation(&self, checked: CheckedInvitation) -> Result<String> {
         let CheckedInvitation {
             room_id,
             invitee,
             news,
         } = checked;
+        let user = invitee.clone();
+        let waiting = self.store().read(move |s| waiting(s, &user)).await?;
+        if waiting >= WAITING {
+            return Err(Error::Forbidden(format!(
+                "too many invitations wait for {invitee}"
+            )));
+        }
         let json = news.pdu.json().to_owned();
         self.note_outside(&room_id, &invitee, news).await?;
         Ok(json)
@@ -188,6 +201,19 @@ impl Rooms {
         stripped.add_pdu(invite);
         Ok(stripped.into_json())
     }
+}
+
+/// How many invitations to rooms elsewhere wait for a user.
+fn waiting(s: &Snapshot, user: &UserId) -> Result<usize> {
+    let Some(user) = s.user_no(user)? else {
+        return Ok(0);
+    };
+    let mut waiting = 0;
+    for entry in members::rooms(s, user) {
+        let (_, standing) = entry?;
+        waiting += usize::from(standing.is_outside && standing.membership == Membership::Invite);
+    }
+    Ok(waiting)
 }
 
 /// The specification wants one word for everything that is wrong with an invitation.
