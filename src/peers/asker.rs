@@ -27,7 +27,7 @@ const AT_ONCE: usize = 2048;
 /// How much of an answer that refuses something is read.
 const REFUSAL_BYTES: usize = 64 << 10;
 /// How we introduce ourselves.
-const AGENT: &str = concat!("Myelin/", env!("CARGO_PKG_VERSION"));
+pub(crate) const AGENT: &str = concat!("Myelin/", env!("CARGO_PKG_VERSION"));
 
 /// Who asks.
 pub(crate) struct Asker {

@@ -1,8 +1,9 @@
 //! Asking other servers: finding them, proving who we are, knowing their keys, and leaving those alone that do not answer.
 //!
-//! Nothing here knows a room, an account or what is asked for. [`Peers`] is the handle; how requests travel is a [`Transport`]: the network in
-//! earnest, [`loopback::Network`] in tests.
+//! Nothing here knows a room, an account or what is asked for. [`Peers`] is the handle; how requests travel is a [`Transport`]:
+//! [`real::Real`] in earnest, [`loopback::Network`] in tests.
 
+mod addresses;
 mod ask;
 mod asker;
 mod backoff;
@@ -12,14 +13,17 @@ mod keys;
 pub mod loopback;
 mod own_key;
 mod peers;
+pub mod real;
 mod signing;
 pub mod testing;
 #[cfg(test)]
 mod tests;
 mod trace;
 mod transport;
+mod turns;
 mod verify;
 
+pub use addresses::AddressRules;
 pub use ask::{Ask, Patience, path, path_and_query};
 pub use asker::Reply;
 pub use backoff::{Backoff, Failure};

@@ -3,20 +3,19 @@
 //! One server is asked once at a time, however many wait for it, and not again before a pause that grows while it fails: a stranger who names a server
 //! that does not exist costs one question, not one for each request.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt};
 use quick_cache::sync::Cache;
 use ruma::{OwnedServerName, ServerName};
 use serde_json::{Map, Value, json};
-use tokio::sync::{Mutex as Turn, Semaphore};
+use tokio::sync::Semaphore;
 
 use super::document::{Document, Documents, subject};
 use super::{Keys, Uses};
 use crate::ask::{Ask, Patience};
 use crate::error::{Error, Result};
+use crate::turns::Turns;
 
 /// How long a document may be: 256 keys fit in a tenth of it.
 const DOCUMENT_BYTES: usize = 256 << 10;
@@ -41,7 +40,7 @@ const REMEMBERED: usize = 20_000;
 
 /// Who is being asked, and who was asked lately.
 pub(super) struct Fetches {
-    turns: Mutex<HashMap<OwnedServerName, Weak<Turn<()>>>>,
+    turns: Turns<OwnedServerName>,
     pauses: Cache<OwnedServerName, Pause>,
     limit: Semaphore,
 }
@@ -56,25 +55,10 @@ struct Pause {
 impl Fetches {
     pub(super) fn new() -> Self {
         Self {
-            turns: Mutex::default(),
+            turns: Turns::default(),
             pauses: Cache::new(REMEMBERED),
             limit: Semaphore::new(AT_ONCE),
         }
-    }
-
-    /// The turn of a server: whoever holds its lock asks.
-    fn turn(&self, server: &ServerName) -> Arc<Turn<()>> {
-        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(turn) = turns.get(server).and_then(Weak::upgrade) {
-            return turn;
-        }
-        // What nobody waits for any more is swept out before the map would grow.
-        if turns.len() == turns.capacity() {
-            turns.retain(|_, turn| turn.strong_count() > 0);
-        }
-        let turn = Arc::default();
-        turns.insert(server.to_owned(), Arc::downgrade(&turn));
-        turn
     }
 
     fn paused(&self, server: &ServerName, now: Duration) -> bool {
@@ -104,8 +88,7 @@ impl Keys {
     /// Asks a server for its own keys, unless somebody just did. Without particular uses, a document that is still valid is wanted.
     pub(super) async fn ask_server(&self, server: &ServerName, uses: &Uses) {
         let fetches = &self.inner.fetches;
-        let turn = fetches.turn(server);
-        let _turn = turn.lock().await;
+        let _turn = fetches.turns.take(server.to_owned()).await;
         let now = self.inner.clock.now().millis();
         let settled = self.known(server).is_some_and(|known| {
             let settled = uses.iter().all(|(key_id, at)| known.settles(key_id, *at));
