@@ -1,6 +1,6 @@
 //! The conversations of real clients (`tests/clients`), held with the server that was just built.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::packages;
@@ -27,16 +27,48 @@ pub(crate) fn converse(server: &Path, files: &[String]) -> Result<(), String> {
             "conversation.test.mjs".into(),
             "kill.test.mjs".into(),
             "browser.test.mjs".into(),
+            "synapse.test.mjs".into(),
         ]
     } else {
         files.to_vec()
     })
     .env("MYELIN_BIN", server)
+    .env("SYNAPSE_PYTHON", synapse(&directory)?)
     .current_dir(&directory);
     if let Some(chromium) = packages::chromium() {
         node.env("CHROMIUM", which(chromium)?);
     }
     perform("let real clients talk through the server", node)
+}
+
+/// The Python that has Synapse: a virtual environment of its own under the cache directory, made at the first use.
+fn synapse(directory: &Path) -> Result<PathBuf, String> {
+    if let Some(python) = std::env::var_os("SYNAPSE_PYTHON") {
+        return Ok(python.into());
+    }
+    let cache = std::env::var_os("XDG_CACHE_HOME").map_or_else(
+        || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache"),
+        PathBuf::from,
+    );
+    let home = cache.join("myelin/synapse");
+    let python = home.join("bin/python");
+    if !python.exists() {
+        let mut venv = Command::new("python3");
+        venv.args(["-m", "venv"]).arg(&home);
+        perform("make a Python environment for Synapse", venv)?;
+    }
+    let mut pip = Command::new(&python);
+    pip.args([
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--requirement",
+    ])
+    .arg(directory.join("requirements.txt"));
+    perform("install Synapse, the other server", pip)?;
+    Ok(python)
 }
 
 fn which(program: &str) -> Result<String, String> {

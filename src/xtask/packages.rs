@@ -50,7 +50,7 @@ const BUILDING: [Need; 3] = [
     },
 ];
 
-const TESTING: [Need; 3] = [
+const TESTING: [Need; 5] = [
     Need {
         what: "Node.js",
         why: "the test clients are written in JavaScript",
@@ -68,6 +68,18 @@ const TESTING: [Need; 3] = [
         why: "a web client is tested in a real browser",
         present: || chromium().is_some(),
         packages: ["chromium", "chromium", "chromium", "chromium", "chromium"],
+    },
+    Need {
+        what: "Python with venv",
+        why: "Synapse, the other server of some tests, is written in it",
+        present: python_makes_environments,
+        packages: ["python3-venv", "python3", "python", "python3", "python3"],
+    },
+    Need {
+        what: "openssl",
+        why: "servers that test each other need certificates",
+        present: || runs_with("openssl", "version"),
+        packages: ["openssl", "openssl", "openssl", "openssl", "openssl"],
     },
 ];
 
@@ -171,6 +183,14 @@ fn as_root(program: &str, arguments: &[&str]) -> Command {
 
 fn runs(program: &str) -> bool {
     runs_with(program, "--version")
+}
+
+fn python_makes_environments() -> bool {
+    Command::new("python3")
+        .args(["-c", "import ensurepip, venv"])
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
 }
 
 fn runs_with(program: &str, argument: &str) -> bool {

@@ -2,23 +2,14 @@
 // MYELIN_BIN names the binary; MYELIN_URL, when set, names a server that is already running and is then left alone.
 import { spawn } from "node:child_process";
 import { mkdtempSync, writeFileSync, rmSync, openSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { once } from "node:events";
-
-async function freePort() {
-    const probe = createServer().listen(0, "127.0.0.1");
-    await once(probe, "listening");
-    const { port } = probe.address();
-    probe.close();
-    await once(probe, "close");
-    return port;
-}
+import { Wire, freePort } from "./net.mjs";
 
 export class Server {
-    /** Writes a configuration for people who register themselves, and starts the server. */
-    static async start() {
+    /** Writes a configuration for people who register themselves, and starts the server; with an authority, one that others can reach. */
+    static async start(authority) {
         const server = new Server();
         if (process.env.MYELIN_URL) {
             server.url = process.env.MYELIN_URL;
@@ -27,10 +18,27 @@ export class Server {
         server.dir = mkdtempSync(join(tmpdir(), "myelin-clients-"));
         server.port = await freePort();
         server.url = `http://127.0.0.1:${server.port}`;
+        server.name = "localhost";
+        let outside = ["[federation]", "enabled = false"];
+        if (authority) {
+            server.wire = await Wire.lay();
+            server.name = `localhost:${server.wire.port}`;
+            outside = [
+                "[tls]",
+                `addresses = ["127.0.0.1:${server.wire.target}"]`,
+                `certificate = "${authority.certificate}"`,
+                `key = "${authority.key}"`,
+                "[federation]",
+                "notaries = []",
+                `extra_root_certificates = ["${authority.root}"]`,
+                'allowed_addresses = ["127.0.0.0/8", "::1/128"]',
+            ];
+        }
         writeFileSync(
             join(server.dir, "myelin.toml"),
             [
-                'server_name = "localhost"',
+                `server_name = "${server.name}"`,
+                ...outside,
                 "[listen]",
                 `addresses = ["127.0.0.1:${server.port}"]`,
                 "[storage]",
@@ -86,6 +94,7 @@ export class Server {
         const began = performance.now();
         this.process.kill("SIGTERM");
         await this.exited;
+        this.wire?.close();
         if (!process.env.MYELIN_KEEP) rmSync(this.dir, { recursive: true, force: true });
         return performance.now() - began;
     }
