@@ -200,9 +200,8 @@ pub(super) fn told(error: peers::Error) -> Error {
             error,
             body,
         } if is_refusal => {
-            if errcode == "M_INCOMPATIBLE_ROOM_VERSION"
-                && let Some(version) = room_version(&body)
-            {
+            // Only who refuses because of the room's version names it.
+            if let Some(version) = room_version(&body) {
                 return Error::UnsupportedVersion(version);
             }
             Error::Refused {

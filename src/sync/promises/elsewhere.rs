@@ -75,7 +75,7 @@ async fn there(house: &House) -> (Rooms, OwnedRoomId) {
     };
     let new = NewRoom {
         creator: <&UserId>::try_from("@carol:there").unwrap().to_owned(),
-        version: RoomVersionId::V12,
+        version: rooms.default_version(),
         create: Map::new(),
         creator_content: Map::new(),
         state: vec![state("m.room.name", json!({ "name": "Elsewhere" }))],
