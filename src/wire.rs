@@ -101,6 +101,8 @@ impl Wired {
     pub(crate) fn start(&self) {
         self.supervisor
             .start(Sweeper::new(self.house.users.clone()));
+        self.supervisor
+            .start(rooms::delayed::Sender::new(self.house.rooms.clone()));
         self.app.sync.start(&self.supervisor);
     }
 }

@@ -212,6 +212,23 @@ fn room() -> Routes<App> {
         .mount(rooms::ban::post)
         .mount(rooms::unban::post)
         .mount_limited(Class::Message, rooms::send::put)
+        .route(
+            Method::GET,
+            "/_matrix/client/unstable/org.matrix.msc4140/delayed_events",
+            rooms::delayed::all,
+        )
+        .route_limited(
+            Class::Message,
+            Method::POST,
+            "/_matrix/client/unstable/org.matrix.msc4140/delayed_events/{delay_id}",
+            rooms::delayed::update_old,
+        )
+        .route_limited(
+            Class::Message,
+            Method::POST,
+            "/_matrix/client/unstable/org.matrix.msc4140/delayed_events/{delay_id}/{action}",
+            rooms::delayed::update,
+        )
         .mount_limited(Class::Message, rooms::redact::put)
         .mount_limited(Class::Message, rooms::state::put)
         .also_limited(Class::Message, &STATE_WITHOUT_KEY, rooms::state::put)

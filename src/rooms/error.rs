@@ -59,6 +59,12 @@ pub enum Error {
     /// The alias points to a room already.
     #[error("the alias {0} is taken")]
     AliasInUse(OwnedRoomAliasId),
+    /// An event cannot be put off for so long.
+    #[error("an event can be put off for {} hours at most", crate::delayed::LONGEST.as_secs() / 3600)]
+    DelayTooLong,
+    /// The user has put off as many events as anybody can.
+    #[error("too many events are waiting to be sent")]
+    TooManyDelayed,
     /// We do not speak this room version.
     #[error("room version {0} is not supported")]
     UnsupportedVersion(RoomVersionId),

@@ -11,6 +11,7 @@ mod change;
 mod compose;
 pub mod context;
 mod create;
+pub mod delayed;
 pub mod directory;
 mod error;
 pub mod handshake;
@@ -72,6 +73,7 @@ struct Inner {
     clock: SharedClock,
     random: SharedRandom,
     typing: Typing,
+    delays: delayed::Delays,
     lanes: RoomLanes,
     config: RoomsConfig,
 }
@@ -93,6 +95,7 @@ impl Rooms {
             clock,
             random,
             typing,
+            delays: delayed::Delays::default(),
             lanes: RoomLanes::new(),
             config: config.clone(),
         };
@@ -145,6 +148,10 @@ impl Rooms {
 
     pub(crate) fn random(&self) -> &dyn Random {
         &*self.inner.random
+    }
+
+    pub(crate) fn delays(&self) -> &delayed::Delays {
+        &self.inner.delays
     }
 
     pub(crate) fn lanes(&self) -> &RoomLanes {

@@ -179,6 +179,18 @@ pub const INBOX_IDS: Table<(RoomNo, String), u64> = table("inbox_ids", Hint::Que
 /// room, event ID → why an event from another server was given up before it could be judged.
 pub const DROPPED: Table<(RoomNo, String), rows::rooms::DroppedRow> = table("dropped", Hint::Point);
 
+/// delay ID → an event that is sent later, or was.
+pub const DELAYED: Table<String, rows::rooms::DelayedRow> = table("delayed", Hint::Queue);
+
+/// time, delay ID → (). When an event is to be sent, or what is left of it forgotten.
+pub const DELAYED_DUE: Table<(u64, String), ()> = table("delayed_due", Hint::Queue);
+
+/// user, delay ID → (). The events of a user that wait.
+pub const DELAYED_OF: Table<(UserNo, String), ()> = table("delayed_of", Hint::Queue);
+
+/// user, transaction → delay ID. Requests already done.
+pub const DELAYED_TXNS: Table<(UserNo, String), String> = table("delayed_txns", Hint::Queue);
+
 const ROOMS_TABLES: &[Spec] = &[
     ROOMS.spec(),
     ROOM_HEADS.spec(),
@@ -210,6 +222,10 @@ const ROOMS_TABLES: &[Spec] = &[
     INBOX.spec(),
     INBOX_IDS.spec(),
     DROPPED.spec(),
+    DELAYED.spec(),
+    DELAYED_DUE.spec(),
+    DELAYED_OF.spec(),
+    DELAYED_TXNS.spec(),
 ];
 
 // ── users ──

@@ -370,6 +370,16 @@ impl From<rooms::Error> for Error {
             E::BadState(_) => Self::bad("M_INVALID_ROOM_STATE", told),
             E::BadParameter(_) | E::ForeignAlias(_) => Self::invalid_param(told),
             E::BadAlias(_) => Self::bad("M_BAD_ALIAS", told),
+            E::DelayTooLong => Self::unknown(told)
+                .with("org.matrix.msc4140.errcode", "M_MAX_DELAY_EXCEEDED")
+                .with(
+                    "org.matrix.msc4140.max_delay",
+                    rooms::delayed::LONGEST.as_secs() * 1000,
+                ),
+            E::TooManyDelayed => Self::unknown(told).with(
+                "org.matrix.msc4140.errcode",
+                "M_MAX_DELAYED_EVENTS_EXCEEDED",
+            ),
             // CS "PUT /directory/room/{roomAlias}" wants this code, unlike creating a room.
             E::AliasInUse(_) => Self::new(StatusCode::CONFLICT, "M_UNKNOWN", told),
             E::UnsupportedVersion(_) => Self::bad("M_UNSUPPORTED_ROOM_VERSION", told),

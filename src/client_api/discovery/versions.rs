@@ -21,6 +21,7 @@ const FLAGS: [&str; 14] = [
     "org.matrix.msc3827.stable",
     "org.matrix.msc3916.stable",
     "org.matrix.msc3952_intentional_mentions",
+    "org.matrix.msc4140",
     "org.matrix.msc4222",
     "org.matrix.msc4380.stable",
     "org.matrix.simplified_msc3575",

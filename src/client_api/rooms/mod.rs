@@ -4,6 +4,7 @@ pub(crate) mod aliases;
 pub(crate) mod ban;
 pub(crate) mod context;
 pub(crate) mod create;
+pub(crate) mod delayed;
 pub(crate) mod event;
 pub(crate) mod forget;
 pub(crate) mod hierarchy;

@@ -3,19 +3,35 @@
 //! An empty state key may be left out, with the slash before it or without: `web` mounts all three spellings.
 
 use actions::set_state::NewState;
+use rooms::delayed::Later;
 use ruma::api::client::state::get_state_event_for_key::v3::StateEventFormat;
 use ruma::api::client::state::{get_state_event_for_key, get_state_events, send_state_event};
-use web::{Guest, JsonBytes, Matrix, Reply};
+use web::{Asked, Guest, JsonBytes, Matrix, Reply};
 
+use super::delayed::{self, Delayable};
+use super::send::Sent;
 use crate::reading::Reading;
 use crate::{App, json};
 
-/// `PUT /rooms/{roomId}/state/{eventType}/{stateKey}`
+/// `PUT /rooms/{roomId}/state/{eventType}/{stateKey}`: now, or later.
 pub(crate) async fn put(
     who: Guest,
-    Matrix(ask): Matrix<send_state_event::v3::Request>,
+    asked: Asked,
+    Matrix(Delayable(ask)): Matrix<Delayable<send_state_event::v3::Request>>,
     app: App,
-) -> Reply<send_state_event::v3::Response> {
+) -> Reply<JsonBytes> {
+    if let Some(delay) = delayed::asked_for(&asked)? {
+        let later = Later {
+            room_id: ask.room_id,
+            sender: who.user_id.clone(),
+            event_type: ask.event_type.to_string(),
+            state_key: Some(ask.state_key),
+            content: ask.body.into_json(),
+            delay,
+            txn: None,
+        };
+        return delayed::put_off(&who, later, &app).await;
+    }
     let state = NewState {
         room_id: ask.room_id,
         event_type: ask.event_type.to_string(),
@@ -23,7 +39,7 @@ pub(crate) async fn put(
         content: ask.body.into_json(),
     };
     let event_id = actions::set_state(&app.house, &who, state).await?;
-    Ok(send_state_event::v3::Response::new(event_id))
+    json::answer(&Sent { event_id })
 }
 
 /// `GET /rooms/{roomId}/state/{eventType}/{stateKey}`: the content, or with `format=event` the whole event.

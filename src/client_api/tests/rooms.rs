@@ -789,6 +789,70 @@ async fn a_space_shows_its_rooms() {
 }
 
 #[tokio::test]
+async fn an_event_can_be_put_off_and_sent_by_whoever_knows_its_id() {
+    let server = Server::open();
+    let (alice, bob) = (server.register("alice").await, server.register("bob").await);
+    let room = server.room(&alice, json!({})).await;
+    let delayed = "/unstable/org.matrix.msc4140/delayed_events";
+    let path = format!("/v3/rooms/{room}/state/org.example.call/k");
+    let put_off = format!("{path}?org.matrix.msc4140.delay=60000");
+    let told = server.put(&put_off, &alice, json!({ "a": 1 })).await.ok();
+    let id = told["delay_id"].as_str().unwrap();
+    let told = server.get(delayed, &alice).await.ok();
+    let waiting = &told["delayed_events"][0];
+    assert_eq!(
+        (
+            &waiting["delay_id"],
+            &waiting["state_key"],
+            &waiting["content"]
+        ),
+        (&json!(id), &json!("k"), &json!({ "a": 1 }))
+    );
+    assert_eq!(
+        server.get(delayed, &bob).await.ok(),
+        json!({ "delayed_events": [] })
+    );
+    let update = |action: &str| format!("{delayed}/{id}/{action}");
+    server
+        .post(&update("oops"), "", json!({}))
+        .await
+        .refused(404, "M_NOT_FOUND");
+    server.post(&update("restart"), "", json!({})).await.ok();
+    server.get(&path, &alice).await.refused(404, "M_NOT_FOUND");
+    server.post(&update("send"), "", json!({})).await.ok();
+    assert_eq!(server.get(&path, &alice).await.ok(), json!({ "a": 1 }));
+    server
+        .post(
+            &format!("{delayed}/{id}"),
+            "",
+            json!({ "action": "cancel" }),
+        )
+        .await
+        .refused(404, "M_NOT_FOUND");
+
+    let say = format!("/v3/rooms/{room}/send/m.room.message/1?org.matrix.msc4140.delay=60000");
+    let first = server
+        .put(&say, &alice, json!({ "body": "later" }))
+        .await
+        .ok();
+    assert_eq!(server.put(&say, &alice, Value::Null).await.ok(), first);
+    server
+        .put(&say, &bob, json!({ "body": "later" }))
+        .await
+        .refused(403, "M_FORBIDDEN");
+    let year = format!("{path}?org.matrix.msc4140.delay=31536000000");
+    let told = server.put(&year, &alice, json!({})).await;
+    assert_eq!(told.body["org.matrix.msc4140.max_delay"], 86_400_000);
+    told.refused(400, "M_UNKNOWN");
+    let member =
+        format!("/v3/rooms/{room}/state/m.room.member/@alice:localhost?org.matrix.msc4140.delay=1");
+    server
+        .put(&member, &alice, json!({ "membership": "leave" }))
+        .await
+        .refused(400, "M_INVALID_PARAM");
+}
+
+#[tokio::test]
 async fn reading_and_typing_is_told() {
     let server = Server::open();
     let (alice, bob) = (server.register("alice").await, server.register("bob").await);

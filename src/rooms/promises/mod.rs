@@ -2,6 +2,7 @@
 
 #![expect(clippy::too_many_lines, reason = "a story is told in one piece")]
 
+mod delaying;
 mod figures;
 mod forking;
 mod house;

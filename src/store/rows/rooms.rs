@@ -391,7 +391,51 @@ pub struct DroppedRow {
     pub at: u64,
 }
 
+/// An event that is sent later, or was sent or cancelled lately.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct DelayedRow {
+    /// Who sends it.
+    #[n(0)]
+    pub sender: UserNo,
+    /// Its room's ID.
+    #[n(1)]
+    pub room: String,
+    /// Its type.
+    #[n(2)]
+    pub event_type: String,
+    /// Its state key, if it is state.
+    #[n(3)]
+    pub state_key: Option<String>,
+    /// Its content as JSON; empty once it is done.
+    #[n(4)]
+    pub content: String,
+    /// How long it waits, in milliseconds.
+    #[n(5)]
+    pub delay: u64,
+    /// Since when it waits, or has been done, in milliseconds.
+    #[n(6)]
+    pub since: u64,
+    /// The head of the log when it was put off.
+    #[n(7)]
+    pub head: Pos,
+    /// The transaction by which a repeated request is recognised.
+    #[n(8)]
+    pub txn: Option<String>,
+    /// Whether it was sent or cancelled.
+    #[n(9)]
+    pub done: bool,
+}
+
+impl DelayedRow {
+    /// When it is to be sent, or forgotten, in milliseconds.
+    pub fn due(&self) -> u64 {
+        self.since.saturating_add(self.delay)
+    }
+}
+
 cbor_row!(
+    DelayedRow,
     InboxRow,
     DroppedRow,
     RoomRow,

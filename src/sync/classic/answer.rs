@@ -355,7 +355,7 @@ impl Builder<'_> {
         let wanted = own.iter().filter(|piece| {
             filter.has_type(&piece.kind) && filter.has_sender(self.viewer.user_id.as_str())
         });
-        Ok(write_account_data(out, wanted))
+        Ok(write_account_data(out, wanted, false))
     }
 
     fn device_lists(&mut self, out: &mut Writer) -> Result<bool> {
@@ -553,9 +553,11 @@ fn write_stripped(
 pub(super) fn write_account_data<'p>(
     out: &mut Writer,
     pieces: impl Iterator<Item = &'p Piece>,
+    even_if_empty: bool,
 ) -> bool {
     let mut pieces = pieces.peekable();
-    if pieces.peek().is_none() {
+    let is_due = pieces.peek().is_some();
+    if !is_due && !even_if_empty {
         return false;
     }
     out.key("account_data");
@@ -563,7 +565,7 @@ pub(super) fn write_account_data<'p>(
     out.key("events");
     client_form::write_pieces(out, pieces);
     out.close();
-    true
+    is_due
 }
 
 fn write_presence(out: &mut Writer, user_id: &ruma::UserId, presence: &presence::Presence) {

@@ -347,6 +347,8 @@ impl Builder<'_> {
         Ok(write_account_data(
             out,
             pieces.iter().filter(|piece| filter.has_type(&piece.kind)),
+            // A client that learns of a room learns as well that there is nothing beside it.
+            is_new,
         ))
     }
 
