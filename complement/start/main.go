@@ -163,7 +163,13 @@ rates = false
 
 [log]
 level = "info"
+
+# Complement's servers live on private networks and vouch for each other.
+[federation]
+notaries = []
+denied_addresses = []
 `)
+	fmt.Fprintf(&text, "extra_root_certificates = [%s]\n", strconv.Quote(authority))
 	fmt.Fprintf(&text, `
 [tls]
 addresses = ["0.0.0.0:8448"]

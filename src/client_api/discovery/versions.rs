@@ -13,7 +13,7 @@ const VERSIONS: [&str; 15] = [
 
 /// Flags that clients look for by name, each for something that is served. Some concern what is long stable: Element gates on the
 /// flag and not on the version.
-const FLAGS: [&str; 14] = [
+const FLAGS: [&str; 15] = [
     "com.beeper.msc4169",
     "org.matrix.e2e_cross_signing",
     "org.matrix.msc2285.stable",
