@@ -1,10 +1,12 @@
 //! The Myelin homeserver: reads the command line and the configuration, puts the server together, and runs it until it is asked to stop.
 
+mod host;
 mod wire;
 
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use admin::cli::UserCommand;
@@ -12,13 +14,14 @@ use base::config::{Config, environment, locate};
 use base::{OsRandom, SystemClock};
 use clap::{Parser, Subcommand};
 use peers::OwnKey;
+use peers::real::Real;
 use rustix::fs::Mode;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, umask};
+use rustix::process::umask;
 use sd_notify::NotifyState;
 use tracing::{info, warn};
 use web::Listeners;
 
-use crate::wire::{Failure, Wired, wire};
+use crate::wire::{Failure, Ground, Wired, wire};
 
 /// RocksDB's memory comes from here as well, which keeps it in one piece over months.
 #[global_allocator]
@@ -76,23 +79,22 @@ fn begin(line: Line) -> Result<(), Failure> {
 
 async fn serve(config: Config) -> Result<(), Failure> {
     base::log::init(&config.log)?;
-    raise_file_limit();
+    host::raise_file_limit();
     let listeners = Listeners::bind(&config.listen, &config.tls).await?;
     let wired = open(&config)?;
     wired.start();
     let addresses = listeners.addresses();
-    let routes = client_api::routes().and(admin::register::routes());
-    listeners.serve(&routes.into_router(wired.app.clone()), &wired.supervisor);
+    listeners.serve(&wired.everything().into_router(), &wired.supervisor);
     let socket = Listeners::private(&admin::socket::path(&config.storage.path))?;
     socket.serve(
         &admin::socket::router(wired.house.clone()),
         &wired.supervisor,
     );
-    introduce(&config, &addresses);
-    tell_system(NotifyState::Ready);
+    host::introduce(&config, &addresses);
+    host::tell(NotifyState::Ready);
     web::asked_to_stop().await?;
     info!("stopping");
-    tell_system(NotifyState::Stopping);
+    host::tell(NotifyState::Stopping);
     if !wired.supervisor.shutdown(FAREWELL).await {
         warn!("not everything ended in time");
     }
@@ -121,51 +123,14 @@ fn open(config: &Config) -> Result<Wired, Failure> {
         cache_bytes,
         ..rocks::Options::at(directory.join("database"))
     })?;
-    wire(config, key, engine, SystemClock::shared(), &random)
-}
-
-fn introduce(config: &Config, addresses: &[std::net::SocketAddr]) {
-    let hint = if config.server_name == "localhost" {
-        " (for a real name, set server_name = \"example.org\" in myelin.toml)"
-    } else {
-        ""
+    let clock = SystemClock::shared();
+    let transport = Real::new(&config.federation, clock.clone(), random.clone())?;
+    let ground = Ground {
+        key,
+        engine,
+        transport: Arc::new(transport),
+        clock,
+        random,
     };
-    info!(
-        "Myelin {} serves {}{hint}",
-        env!("CARGO_PKG_VERSION"),
-        config.server_name
-    );
-    let mut places: Vec<String> = addresses.iter().map(ToString::to_string).collect();
-    places.extend(
-        config
-            .listen
-            .unix_socket
-            .iter()
-            .map(|path| path.display().to_string()),
-    );
-    info!("listening on {}", places.join(", "));
-    let data =
-        std::path::absolute(&config.storage.path).unwrap_or_else(|_| config.storage.path.clone());
-    info!("data is kept in {}", data.display());
-}
-
-/// Every connection is a file; the usual limit of 1024 is for interactive programs.
-fn raise_file_limit() {
-    let limit = getrlimit(Resource::Nofile);
-    if let Err(error) = setrlimit(
-        Resource::Nofile,
-        Rlimit {
-            current: limit.maximum,
-            ..limit
-        },
-    ) {
-        warn!(%error, "cannot raise the limit of open files");
-    }
-}
-
-/// Tells whoever started the server, if it asked to be told through $NOTIFY_SOCKET.
-fn tell_system(state: NotifyState<'_>) {
-    if let Err(error) = sd_notify::notify(&[state]) {
-        warn!(%error, "cannot tell the service manager");
-    }
+    wire(config, ground)
 }

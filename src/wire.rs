@@ -8,13 +8,13 @@ use actions::{Choices, House};
 use base::{Config, SharedClock, SharedRandom, Supervisor};
 use client_api::App;
 use media::Media;
-use peers::OwnKey;
+use peers::{OwnKey, Peers, Transport};
 use rooms::Rooms;
 use store::Store;
 use store::engine::Engine;
 use sync::Sync;
 use users::{Settings, Sweeper, Users};
-use web::{Needs, Web};
+use web::{Needs, Served, Web};
 
 /// Anything that keeps the server from starting, in a sentence.
 pub(crate) type Failure = Box<dyn Error + Send + std::marker::Sync>;
@@ -23,34 +23,59 @@ pub(crate) type Failure = Box<dyn Error + Send + std::marker::Sync>;
 pub(crate) struct Wired {
     /// What can be done.
     pub house: House,
-    /// What handlers hold.
+    /// What the handlers of clients' requests hold.
     pub app: App,
+    /// What the handlers of other servers' requests hold.
+    pub federation: federation_api::App,
     /// Who runs it.
     pub supervisor: Supervisor,
 }
 
-/// Puts the server together over `engine`.
-pub(crate) fn wire(
-    config: &Config,
-    key: OwnKey,
-    engine: Arc<dyn Engine>,
-    clock: SharedClock,
-    random: &SharedRandom,
-) -> Result<Wired, Failure> {
+/// What the server stands on, which is another thing in a test than on a machine.
+pub(crate) struct Ground {
+    /// Our name, and the key that proves it.
+    pub key: OwnKey,
+    /// Where everything is kept.
+    pub engine: Arc<dyn Engine>,
+    /// The way to other servers.
+    pub transport: Arc<dyn Transport>,
+    /// What time it is.
+    pub clock: SharedClock,
+    /// Where chance comes from.
+    pub random: SharedRandom,
+}
+
+/// Puts the server together.
+pub(crate) fn wire(config: &Config, ground: Ground) -> Result<Wired, Failure> {
+    let Ground {
+        key,
+        engine,
+        transport,
+        clock,
+        random,
+    } = ground;
     let supervisor = Supervisor::new(clock.clone());
-    let name = key.server_name.clone();
     let store = Store::open(engine)?;
+    let peers = Peers::new(peers::Needs {
+        config: config.federation.clone(),
+        own: key,
+        old_keys: Vec::new(),
+        store: store.clone(),
+        clock: clock.clone(),
+        random: random.clone(),
+        transport,
+    })?;
     let rooms = Rooms::new(
         &config.rooms,
         store.clone(),
-        key,
+        peers.clone(),
         clock.clone(),
         random.clone(),
     );
     let settings = Settings::of(&config.passwords, &config.presence, &config.limits);
     let users = Users::new(
         settings,
-        &name,
+        peers.server_name(),
         store.clone(),
         clock.clone(),
         random.clone(),
@@ -59,7 +84,7 @@ pub(crate) fn wire(
     let media = Media::open(
         config.media.clone(),
         files,
-        name,
+        peers.clone(),
         store.clone(),
         clock.clone(),
         random.clone(),
@@ -72,18 +97,21 @@ pub(crate) fn wire(
         rooms.clone(),
         users.clone(),
         media,
+        peers.clone(),
         supervisor.tasks(),
         choices,
     );
-    let sync = Sync::new(store.clone(), rooms, users.clone(), clock.clone(), random);
+    let sync = Sync::new(store.clone(), rooms, users.clone(), clock.clone(), &random);
     let web = Web::new(Needs {
         limits: config.limits.clone(),
         listen: config.listen.clone(),
         users,
+        peers,
         supervisor: supervisor.clone(),
         clock,
         ready: ready(store),
     });
+    let federation = federation_api::App::new(house.clone(), web.clone());
     let app = App {
         house: house.clone(),
         sync,
@@ -92,6 +120,7 @@ pub(crate) fn wire(
     Ok(Wired {
         house,
         app,
+        federation,
         supervisor,
     })
 }
@@ -104,6 +133,17 @@ impl Wired {
         self.supervisor
             .start(rooms::delayed::Sender::new(self.house.rooms.clone()));
         self.app.sync.start(&self.supervisor);
+    }
+
+    /// What is served to everybody: people's clients and other servers.
+    pub(crate) fn everything(&self) -> Served {
+        let clients = client_api::routes().and(admin::register::routes());
+        clients.with(self.app.clone()).and(self.to_servers())
+    }
+
+    /// What is served to other servers.
+    pub(crate) fn to_servers(&self) -> Served {
+        federation_api::routes().with(self.federation.clone())
     }
 }
 

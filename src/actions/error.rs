@@ -49,6 +49,9 @@ pub enum Error {
     /// Users would not, or could not.
     #[error(transparent)]
     Users(#[from] users::Error),
+    /// Another server would not, or could not be asked.
+    #[error(transparent)]
+    Peers(#[from] peers::Error),
     /// Something that cannot happen has happened.
     #[error("bug in {0}")]
     Bug(&'static str),

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use base::Lanes;
 use base::Tasks;
 use base::config::{RegistrationConfig, WellKnownConfig};
 use media::Media;
+use peers::Peers;
 use rooms::Rooms;
-use ruma::{ServerName, UserId};
+use ruma::{OwnedUserId, ServerName, UserId};
 use users::Users;
 
 /// What every action needs. Clones are handles of the same house.
@@ -18,7 +20,11 @@ pub struct House {
     pub users: Users,
     /// Uploads and thumbnails.
     pub media: Media,
+    /// Other servers.
+    pub peers: Peers,
     pub(crate) tasks: Tasks,
+    /// Device lists that are being fetched: each once, however many ask for it.
+    pub(crate) device_lists: Arc<Lanes<OwnedUserId>>,
     choices: Arc<Choices>,
 }
 
@@ -33,12 +39,21 @@ pub struct Choices {
 
 impl House {
     /// Puts the house together.
-    pub fn new(rooms: Rooms, users: Users, media: Media, tasks: Tasks, choices: Choices) -> Self {
+    pub fn new(
+        rooms: Rooms,
+        users: Users,
+        media: Media,
+        peers: Peers,
+        tasks: Tasks,
+        choices: Choices,
+    ) -> Self {
         Self {
             rooms,
             users,
             media,
+            peers,
             tasks,
+            device_lists: Arc::default(),
             choices: Arc::new(choices),
         }
     }

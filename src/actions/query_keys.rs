@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use ruma::{OwnedDeviceId, OwnedUserId};
-use serde_json::{Value, json};
+use serde_json::Value;
 use users::Identity;
 use users::key_queries::{UserKeys, Viewer};
 
-use crate::House;
 use crate::error::Result;
+use crate::{House, remote_devices};
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -19,27 +19,23 @@ pub struct Queried {
     pub failures: BTreeMap<String, Value>,
 }
 
-/// The keys of users: of the given devices, or of all of a user's if none are given.
+/// The keys of users: of the given devices, or of all of a user's if none are given. Those of other servers' users are fetched if what is known of
+/// them may be old.
 pub async fn query_keys(
     house: &House,
     who: &Identity,
     wanted: BTreeMap<OwnedUserId, Vec<OwnedDeviceId>>,
 ) -> Result<Queried> {
-    let failures = unreachable(house, wanted.keys());
-    let keys = house
+    let remote = remote_devices::fetch(house, &wanted).await?;
+    let mut known = wanted;
+    known.retain(|user, _| !remote.told.contains_key(user));
+    let mut keys = house
         .users
-        .query_keys(Viewer::User(who.user_id.clone()), wanted)
+        .query_keys(Viewer::User(who.user_id.clone()), known)
         .await?;
-    Ok(Queried { keys, failures })
-}
-
-/// The servers, other than ours, that these users belong to: none of them can be asked.
-pub(crate) fn unreachable<'u>(
-    house: &House,
-    users: impl Iterator<Item = &'u OwnedUserId>,
-) -> BTreeMap<String, Value> {
-    users
-        .filter(|user| !house.is_local(user))
-        .map(|user| (user.server_name().to_string(), json!({})))
-        .collect()
+    keys.extend(remote.told);
+    Ok(Queried {
+        keys,
+        failures: remote.failures,
+    })
 }

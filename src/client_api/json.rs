@@ -30,7 +30,5 @@ pub(crate) fn body(bytes: &[u8]) -> Result<Map<String, Value>, web::Error> {
 
 /// An answer written straight from a value.
 pub(crate) fn answer(value: &impl Serialize) -> Reply<JsonBytes> {
-    serde_json::to_vec(value)
-        .map(JsonBytes::from)
-        .map_err(web::Error::internal)
+    JsonBytes::of(value)
 }

@@ -21,7 +21,6 @@ mod reading;
 mod rooms;
 mod routes;
 mod session;
-mod shown_room;
 mod sliding_sync;
 mod sync_events;
 mod thirdparty;

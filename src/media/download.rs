@@ -42,7 +42,7 @@ impl MediaBody {
 }
 
 impl Media {
-    /// Opens a file. An address that is reserved but still empty is waited for, no longer than `wait`.
+    /// Opens a file. An address that is reserved but still empty is waited for, no longer than `wait`. Another server's file is fetched, and kept.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::NotYetUploaded`], or a fault of disk or database.
@@ -74,6 +74,9 @@ impl Media {
         if let Some(row) = self.present_row(media).await? {
             return Ok(row);
         }
+        if media.server != self.0.server_name {
+            return self.fetch(media, wait).await;
+        }
         if !self.is_reserved(media).await? {
             return Err(Error::NotFound);
         }
@@ -89,7 +92,10 @@ impl Media {
         row.ok_or(Error::NotYetUploaded)
     }
 
-    async fn present_row(&self, media: &MediaRef) -> Result<Option<rows::media::MediaFile>, Error> {
+    pub(crate) async fn present_row(
+        &self,
+        media: &MediaRef,
+    ) -> Result<Option<rows::media::MediaFile>, Error> {
         let media = media.clone();
         self.0
             .store
@@ -98,9 +104,6 @@ impl Media {
     }
 
     async fn is_reserved(&self, media: &MediaRef) -> Result<bool, Error> {
-        if media.server != self.0.server_name {
-            return Ok(false);
-        }
         let (id, now) = (media.id.clone(), self.0.clock.now().millis());
         let reserved = self
             .0

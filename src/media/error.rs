@@ -35,6 +35,12 @@ pub enum Error {
     /// The body ended early or could not be read.
     #[error("the upload broke off: {0}")]
     BrokenUpload(String),
+    /// Another server could not be asked for its file, or would not give it.
+    #[error(transparent)]
+    Peers(#[from] peers::Error),
+    /// What another server gave is not a file.
+    #[error("{0}")]
+    BadRemote(&'static str),
     /// The disk or the file system.
     #[error("media file: {0}")]
     File(#[from] io::Error),

@@ -79,6 +79,84 @@ pub fn content_disposition(content_type: Option<&str>, filename: Option<&str>) -
     format!("{how}; filename*=utf-8''{encoded}")
 }
 
+/// The file's name that a `Content-Disposition` gives, in either spelling.
+#[must_use]
+pub fn filename(disposition: &str) -> Option<String> {
+    let mut plain = None;
+    for parameter in parameters(disposition) {
+        let Some((name, value)) = parameter.split_once('=') else {
+            continue;
+        };
+        let value = value.trim();
+        match name.trim().to_ascii_lowercase().as_str() {
+            "filename*" => {
+                let encoded = value.splitn(3, '\'').nth(2)?;
+                return Some(percent_decoded(encoded)).filter(|name| !name.is_empty());
+            }
+            "filename" => plain = Some(unquoted(value)),
+            _ => {}
+        }
+    }
+    plain.filter(|name| !name.is_empty())
+}
+
+/// What stands between semicolons that are outside of quotes.
+fn parameters(header: &str) -> Vec<&str> {
+    let (mut quoted, mut escaped) = (false, false);
+    header
+        .split(|letter: char| {
+            match letter {
+                _ if escaped => escaped = false,
+                '\\' if quoted => escaped = true,
+                '"' => quoted = !quoted,
+                _ => {}
+            }
+            letter == ';' && !quoted
+        })
+        .collect()
+}
+
+fn unquoted(value: &str) -> String {
+    let Some(inner) = value
+        .strip_prefix('"')
+        .and_then(|value| value.strip_suffix('"'))
+    else {
+        return value.to_owned();
+    };
+    let mut out = String::with_capacity(inner.len());
+    let mut letters = inner.chars();
+    while let Some(letter) = letters.next() {
+        out.extend(if letter == '\\' {
+            letters.next()
+        } else {
+            Some(letter)
+        });
+    }
+    out
+}
+
+fn percent_decoded(text: &str) -> String {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let digits = after.get(..2).filter(|_| *first == b'%');
+        let decoded = digits
+            .and_then(|digits| std::str::from_utf8(digits).ok())
+            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        match decoded {
+            Some(byte) => {
+                out.push(byte);
+                rest = after.get(2..).unwrap_or_default();
+            }
+            None => {
+                out.push(*first);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,6 +191,32 @@ mod tests {
             "inline; filename*=utf-8''katze%0D%0AX%3A%20y"
         );
         assert_eq!(disposition("mâche"), "inline; filename*=utf-8''m%C3%A2che");
+    }
+
+    #[test]
+    fn names_are_read_as_they_were_written() {
+        for name in [
+            "cat.png",
+            "my cat.png",
+            "a\"b\\c;d",
+            "mâche",
+            "katze\r\nX: y",
+        ] {
+            let written = content_disposition(Some("image/png"), Some(name));
+            assert_eq!(filename(&written).as_deref(), Some(name), "{written}");
+        }
+        assert_eq!(
+            filename("inline; filename=a; filename*=UTF-8''b%20c").as_deref(),
+            Some("b c")
+        );
+        for none in [
+            "inline",
+            "attachment; filename=",
+            "attachment; filename=\"\"",
+            "inline; filename*=x",
+        ] {
+            assert_eq!(filename(none), None, "{none}");
+        }
     }
 
     #[test]

@@ -6,9 +6,11 @@
 
 mod blobs;
 mod download;
+mod envelope;
 mod error;
 pub mod headers;
 mod id;
+mod remote;
 mod thumbnail;
 mod upload;
 
@@ -19,11 +21,13 @@ use std::sync::{Arc, Mutex};
 use base::clock::SharedClock;
 use base::config::MediaConfig;
 use base::random::SharedRandom;
+use peers::Peers;
 use ruma::OwnedServerName;
 use store::Store;
 use tokio::sync::{Notify, Semaphore};
 
 pub use download::{Download, MediaBody};
+pub use envelope::Envelope;
 pub use error::Error;
 pub use id::MediaRef;
 pub use thumbnail::{Method, ThumbnailRequest};
@@ -40,6 +44,9 @@ struct Inner {
     server_name: OwnedServerName,
     config: MediaConfig,
     blobs: blobs::Blobs,
+    peers: Peers,
+    /// Files of other servers on their way here.
+    fetching: remote::Fetching,
     /// Downloads that wait for a reserved address to be filled, by media id. An entry lives as long as somebody waits.
     awaited: Mutex<HashMap<String, Arc<Notify>>>,
     /// Pictures being scaled at this moment: decoding takes memory, so few at a time.
@@ -66,7 +73,7 @@ impl Media {
     pub fn open(
         config: MediaConfig,
         directory: PathBuf,
-        server_name: OwnedServerName,
+        peers: Peers,
         store: Store,
         clock: SharedClock,
         random: SharedRandom,
@@ -78,9 +85,11 @@ impl Media {
             store,
             clock,
             random,
-            server_name,
+            server_name: peers.server_name().to_owned(),
             config,
             blobs,
+            peers,
+            fetching: remote::Fetching::new(),
             awaited,
             scaling,
         })))

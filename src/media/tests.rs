@@ -10,6 +10,8 @@ use base::random::SeededRandom;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use image::{ImageFormat, Rgb, RgbImage, Rgba, RgbaImage};
+use peers::Peers;
+use peers::loopback::Network;
 use ruma::{server_name, user_id};
 use store::Store;
 
@@ -32,11 +34,11 @@ fn setting() -> Setting {
 fn setting_with(config: MediaConfig) -> Setting {
     let directory = tempfile::tempdir().unwrap();
     let clock = ManualClock::plausible();
-    let name = server_name!("example.org").to_owned();
+    let peers = Peers::for_tests(server_name!("example.org"), &Network::new());
     let media = Media::open(
         config,
         directory.path().into(),
-        name,
+        peers,
         Store::memory(),
         clock.shared(),
         SeededRandom::new(1).shared(),

@@ -33,6 +33,16 @@ pub struct Reserved {
     pub expires_at: u64,
 }
 
+/// How a file is kept.
+pub(crate) struct Keep {
+    /// The most bytes that it may have.
+    pub(crate) most: u64,
+    /// Who uploaded it; nobody, if it is another server's.
+    pub(crate) uploader: Option<String>,
+    /// Whose reservation it uses up.
+    pub(crate) reserved: Option<String>,
+}
+
 impl Media {
     /// Stores a file that arrives as a stream and gives its address. The file is on disk when this returns.
     ///
@@ -45,7 +55,12 @@ impl Media {
         body: impl Stream<Item = Result<Bytes, E>> + Send,
     ) -> Result<MediaRef, Error> {
         let media = self.new_address()?;
-        self.receive(who, &media, about, body, None).await?;
+        let kept = Keep {
+            most: self.max_upload(),
+            uploader: Some(who.to_string()),
+            reserved: None,
+        };
+        self.receive(&media, about, body, kept).await?;
         Ok(media)
     }
 
@@ -118,8 +133,12 @@ impl Media {
             Some(reservation) if reservation.until > self.0.clock.now().millis() => {}
             _ => return Err(Error::NotFound),
         }
-        self.receive(who, media, about, body, Some(who.to_string()))
-            .await?;
+        let kept = Keep {
+            most: self.max_upload(),
+            uploader: Some(who.to_string()),
+            reserved: Some(who.to_string()),
+        };
+        self.receive(media, about, body, kept).await?;
         self.announce(&media.id);
         Ok(())
     }
@@ -131,16 +150,19 @@ impl Media {
         )
     }
 
-    /// Streams the body to disk, then writes the row that makes it a file. `reserved` names whose reservation it uses up.
-    async fn receive<E: std::fmt::Display>(
+    /// Streams the body to disk, then writes the row that makes it a file.
+    pub(crate) async fn receive<E: std::fmt::Display>(
         &self,
-        who: &UserId,
         media: &MediaRef,
         about: Upload,
         body: impl Stream<Item = Result<Bytes, E>> + Send,
-        reserved: Option<String>,
+        kept: Keep,
     ) -> Result<(), Error> {
-        let most = self.max_upload();
+        let Keep {
+            most,
+            uploader,
+            reserved,
+        } = kept;
         if about.length.is_some_and(|length| length > most) {
             return Err(Error::TooLarge(most));
         }
@@ -164,7 +186,7 @@ impl Media {
             filename: about.filename.filter(|name| name.len() <= LONGEST_NAME),
             size: written.size,
             sha256: written.sha256.to_vec(),
-            uploader: Some(who.to_string()),
+            uploader,
             uploaded: self.0.clock.now().millis(),
         };
         let media = media.clone();

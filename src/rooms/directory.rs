@@ -1,6 +1,7 @@
 //! The directory of public rooms (client-server API, *Listing rooms*).
 
 use ruma::{RoomId, UserId};
+use serde::Serialize;
 use store::{Order, RoomNo, Snapshot, tables};
 
 use crate::Rooms;
@@ -8,6 +9,7 @@ use crate::aliases;
 use crate::compose::Composer;
 use crate::error::{Error, Result};
 use crate::members;
+use crate::shown::ShownRoom;
 use crate::summary::Summary;
 
 /// Which rooms are wanted.
@@ -32,6 +34,53 @@ pub struct Page {
     pub more: usize,
     /// How many fit in all.
     pub total: usize,
+}
+
+/// How many rooms a list has that was asked for no number, and at most.
+const SOME: usize = 100;
+const MOST: usize = 500;
+
+impl Wanted {
+    /// Which page is wanted: the token of the one before, if there was one, and how many rooms.
+    ///
+    /// # Errors
+    /// If the token is none of ours.
+    pub fn turn_to(&mut self, since: Option<&str>, limit: Option<u64>) -> Result<()> {
+        let bad = || Error::BadParameter("since is not a token of this server".to_owned());
+        self.skip = since
+            .filter(|since| !since.is_empty())
+            .map_or(Ok(0), |since| since.parse().map_err(|_| bad()))?;
+        let wanted = limit.map_or(SOME, |limit| usize::try_from(limit).unwrap_or(MOST));
+        self.limit = wanted.min(MOST);
+        Ok(())
+    }
+}
+
+/// A page of the list as it is shown, to clients and to other servers.
+#[derive(Debug, Serialize)]
+pub struct Shown {
+    chunk: Vec<ShownRoom>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_batch: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prev_batch: Option<String>,
+    total_room_count_estimate: usize,
+}
+
+/// The listed rooms as they are shown.
+pub fn shown(s: &Snapshot, wanted: &Wanted) -> Result<Shown> {
+    let page = list(s, wanted)?;
+    let shown = page.rooms.len();
+    let chunk = page
+        .rooms
+        .into_iter()
+        .map(|(room, summary)| Ok(ShownRoom::of(s.room_id(room)?, summary)));
+    Ok(Shown {
+        chunk: chunk.collect::<Result<_>>()?,
+        next_batch: (page.more > 0 && shown > 0).then(|| (wanted.skip + shown).to_string()),
+        prev_batch: (wanted.skip > 0).then(|| wanted.skip.saturating_sub(wanted.limit).to_string()),
+        total_room_count_estimate: page.total,
+    })
 }
 
 /// The listed rooms.

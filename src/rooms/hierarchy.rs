@@ -2,17 +2,19 @@
 
 use std::collections::HashSet;
 
-use ruma::{OwnedRoomId, RoomId, UserId};
-use serde::Deserialize;
+use ruma::{OwnedRoomId, RoomId, ServerName, UserId};
+use serde::{Deserialize, Serialize};
 use store::{RoomNo, Snapshot, UserNo};
 
 use crate::change::in_one_of;
 use crate::error::{Error, Result};
 use crate::members;
 use crate::membership::Membership;
+use crate::shown::SpaceRoom;
 use crate::state::now;
 use crate::stored::Stored;
 use crate::summary::{self, Summary};
+use crate::{acl, servers};
 
 /// How deep a tree is followed, whatever is asked for.
 const DEPTH: usize = 50;
@@ -121,6 +123,93 @@ pub fn may_know(s: &Snapshot, room: RoomNo, user: Option<&UserId>) -> Result<boo
     }
     let restricted = summary.join_rule.as_deref() == Some("restricted");
     Ok(restricted && in_one_of(s, user, &summary.allowed_rooms)?)
+}
+
+/// A space as another server is told of it.
+#[derive(Debug, Serialize)]
+pub struct ForServer {
+    room: SpaceRoom,
+    /// Those children of which somebody there may know.
+    children: Vec<SpaceRoom>,
+    /// The others that we have.
+    inaccessible_children: Vec<OwnedRoomId>,
+}
+
+/// How many children another server is told of.
+const CHILDREN: usize = 1_000;
+
+/// A room and its children, as far as somebody of another server may know of them.
+///
+/// # Errors
+/// [`Error::NoSuchRoom`] if nobody there may know of the room itself.
+pub fn for_server(
+    s: &Snapshot,
+    room: RoomNo,
+    server: &ServerName,
+    suggested_only: bool,
+) -> Result<ForServer> {
+    if !server_may_know(s, room, server)? {
+        return Err(Error::NoSuchRoom);
+    }
+    let root = node(s, room, suggested_only)?;
+    let (mut shown, mut inaccessible) = (Vec::new(), Vec::new());
+    for child in root.children.iter().take(CHILDREN) {
+        let Some(child) = known(s, child)? else {
+            continue;
+        };
+        if server_may_know(s, child, server)? {
+            shown.push(SpaceRoom::of(s, node(s, child, suggested_only)?)?);
+        } else {
+            inaccessible.push(s.room_id(child)?);
+        }
+    }
+    Ok(ForServer {
+        room: SpaceRoom::of(s, root)?,
+        children: shown,
+        inaccessible_children: inaccessible,
+    })
+}
+
+fn node(s: &Snapshot, room: RoomNo, suggested_only: bool) -> Result<Node> {
+    let summary = summary::of(s, room)?;
+    let children = if summary.room_type.as_deref() == Some("m.space") {
+        children(s, room, suggested_only)?
+    } else {
+        Vec::new()
+    };
+    Ok(Node {
+        room,
+        room_id: s.room_id(room)?,
+        summary,
+        children,
+    })
+}
+
+/// Whether somebody of a server may know of a room: it is open to all, some of them are in it or in a room whose members it lets in, and the
+/// room does not shut their server out.
+fn server_may_know(s: &Snapshot, room: RoomNo, server: &ServerName) -> Result<bool> {
+    if !acl::allows(s, room, server)? {
+        return Ok(false);
+    }
+    if servers::is_in(s, room, server)? || may_know(s, room, None)? {
+        return Ok(true);
+    }
+    let summary = summary::of(s, room)?;
+    if summary.join_rule.as_deref() != Some("restricted") {
+        return Ok(false);
+    }
+    for allowed in &summary.allowed_rooms {
+        let Ok(allowed) = <&RoomId>::try_from(allowed.as_str()) else {
+            continue;
+        };
+        let Some(allowed) = s.room_no(allowed)? else {
+            continue;
+        };
+        if servers::is_in(s, allowed, server)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn is_expected(s: &Snapshot, room: RoomNo, user: Option<UserNo>) -> Result<bool> {

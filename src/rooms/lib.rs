@@ -6,6 +6,7 @@
 
 pub mod acl;
 pub mod aliases;
+pub mod answers;
 mod ask;
 mod change;
 mod compose;
@@ -26,11 +27,13 @@ pub mod relations;
 pub mod search;
 mod send;
 pub mod servers;
+pub mod shown;
 pub mod state;
 mod stored;
 pub mod summary;
 pub mod threads;
 pub mod timeline;
+mod transactions;
 pub mod typing;
 mod upgrade;
 pub mod visibility;

@@ -191,6 +191,9 @@ pub const DELAYED_OF: Table<(UserNo, String), ()> = table("delayed_of", Hint::Qu
 /// user, transaction → delay ID. Requests already done.
 pub const DELAYED_TXNS: Table<(UserNo, String), String> = table("delayed_txns", Hint::Queue);
 
+/// server, place → one of the last transactions it was answered, and how.
+pub const ANSWERED: Table<(String, u8), rows::rooms::AnsweredRow> = table("answered", Hint::Point);
+
 const ROOMS_TABLES: &[Spec] = &[
     ROOMS.spec(),
     ROOM_HEADS.spec(),
@@ -226,6 +229,7 @@ const ROOMS_TABLES: &[Spec] = &[
     DELAYED_DUE.spec(),
     DELAYED_OF.spec(),
     DELAYED_TXNS.spec(),
+    ANSWERED.spec(),
 ];
 
 // ── users ──

@@ -117,6 +117,32 @@ fn with_name(mut json: String, name: Option<&str>) -> Result<String, Error> {
     Ok(json)
 }
 
+/// Of what another server says of its user's keys, that which is asked for (all, if no devices are given) and makes sense: what does not
+/// would break whoever is shown it.
+#[must_use]
+pub fn well_formed(user: &UserId, devices: &[OwnedDeviceId], mut keys: UserKeys) -> UserKeys {
+    keys.device_keys.retain(|device, keys| {
+        (devices.is_empty() || devices.contains(device))
+            && device_keys::check_shape(keys.get(), user, device.as_str()).is_ok()
+    });
+    let fits = |key: &RawValue, usage| cross_signing::check_shape(key.get(), user, usage).is_ok();
+    keys.master = keys.master.filter(|key| fits(key, Usage::Master));
+    keys.self_signing = keys
+        .self_signing
+        .filter(|key| fits(key, Usage::SelfSigning));
+    keys.user_signing = None;
+    keys
+}
+
+/// A user's device list as other servers are told it.
+#[derive(Debug, Clone)]
+pub struct ToldList {
+    /// The number of the last change that is in it.
+    pub stream_id: u64,
+    /// The keys of the devices, and the cross-signing keys.
+    pub keys: UserKeys,
+}
+
 fn raw(json: String) -> Result<Box<RawValue>, Error> {
     RawValue::from_string(json).map_err(|_| Error::Damaged("key"))
 }
@@ -141,6 +167,19 @@ impl Users {
                 }
             }
             Ok(found)
+        })
+        .await
+    }
+
+    /// The device list of one of our users, as other servers are told it.
+    pub async fn device_list_for_servers(&self, user: &UserId) -> Result<ToldList, Error> {
+        let user = user.to_owned();
+        self.read(move |s| {
+            let no = crate::known(s, &user)?;
+            Ok(ToldList {
+                stream_id: crate::device_lists::stream_id(s, no)?,
+                keys: read(s, no, &[], None)?,
+            })
         })
         .await
     }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
 use ruma::api::{OutgoingResponse, OutgoingResponseExt};
+use serde::Serialize;
 
 use crate::errors::Error;
 
@@ -33,6 +34,18 @@ impl<T: OutgoingResponse + Send> Answer for T {
 /// JSON that stands ready as bytes.
 #[derive(Clone, Debug)]
 pub struct JsonBytes(pub Bytes);
+
+impl JsonBytes {
+    /// An answer written straight from a value.
+    ///
+    /// # Errors
+    /// If it cannot be written down, which is our fault.
+    pub fn of(value: &impl Serialize) -> Reply<Self> {
+        serde_json::to_vec(value)
+            .map(Self::from)
+            .map_err(Error::internal)
+    }
+}
 
 impl Answer for JsonBytes {
     fn into_answer(self) -> Result<Response, Error> {

@@ -1,4 +1,5 @@
-//! Who asks: access tokens, from the `Authorization` header or the query string (CS "Using access tokens").
+//! Who asks: access tokens, from the `Authorization` header or the query string (CS "Using access tokens"). Servers that ask prove themselves in
+//! `from_server.rs`.
 
 use std::borrow::Cow;
 use std::ops::Deref;
@@ -19,6 +20,8 @@ pub enum Need {
     Optional,
     /// A token must be there, and right.
     Token,
+    /// Another server must have signed the request.
+    Server,
 }
 
 /// Who asks: a user of this server, neither a guest nor locked out.
@@ -83,7 +86,7 @@ pub(crate) async fn admit(
     parts: &request::Parts,
     need: Need,
 ) -> Result<Option<Arc<Identity>>, Error> {
-    if need == Need::Nothing {
+    if need == Need::Nothing || need == Need::Server {
         return Ok(None);
     }
     match token(parts)? {

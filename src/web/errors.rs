@@ -167,6 +167,11 @@ impl Error {
         .with("soft_logout", true)
     }
 
+    /// A request between servers does not prove who sent it.
+    pub fn unauthorized(why: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "M_UNAUTHORIZED", why)
+    }
+
     /// Guests may not do this.
     pub fn guest_access_forbidden() -> Self {
         Self::new(
@@ -505,6 +510,8 @@ impl From<media::Error> for Error {
             E::BadAddress(_) | E::BadThumbnail(_) => Self::invalid_param(told),
             E::NoThumbnail => Self::bad("M_UNKNOWN", told),
             E::BrokenUpload(_) => Self::broken_off(),
+            E::BadRemote(_) => Self::new(StatusCode::BAD_GATEWAY, "M_UNKNOWN", told),
+            E::Peers(error) => error.into(),
             E::File(error) if error.kind() == io::ErrorKind::StorageFull => {
                 Self::unavailable("the disk is full")
             }
@@ -533,6 +540,7 @@ impl From<actions::Error> for Error {
             E::Locked => Self::user_locked(),
             E::Rooms(error) => error.into(),
             E::Users(error) => error.into(),
+            E::Peers(error) => error.into(),
             E::Bug(_) => Self::internal(told),
         }
     }

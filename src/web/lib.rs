@@ -21,6 +21,8 @@
 //! | [`Authed`] | who asks, a [`users::Identity`]; refuses a missing or bad token, locked accounts and guests |
 //! | [`Guest`] | the same, guests welcome; [`Locked`]: locked accounts too (log out) |
 //! | `Option<Authed>` | who asks, if they say so |
+//! | [`FromServer`] | the other server that signed the request |
+//! | [`Path<T>`], [`Query<T>`] | what stands in the path and the query, for endpoints that ruma does not type |
 //! | `App` | the state, which implements [`Site`] |
 //! | [`Asked`] | address, headers, query, path and body bytes of the request, for what ruma's types leave out |
 //! | [`Json<T>`], [`Upload`] | a body of our own type; a body that is read while it arrives |
@@ -46,6 +48,7 @@ mod auth;
 mod body;
 mod cors;
 mod errors;
+mod from_server;
 mod handler;
 mod health;
 mod leftover;
@@ -67,9 +70,10 @@ pub use answer::{Answer, JsonBytes, Plain, Reply};
 pub use auth::{Authed, Guest, Locked, Need};
 pub use body::{Json, Matrix, Upload};
 pub use errors::Error;
+pub use from_server::FromServer;
 pub use handler::{Endpoint, Handler};
 pub use limits::Class;
-pub use part::{Asked, Incoming, Part};
-pub use routes::Routes;
+pub use part::{Asked, FromArgs, Incoming, Part, Path, Query};
+pub use routes::{Routes, Served};
 pub use serve::{Error as ServeError, Listeners, asked_to_stop};
 pub use site::{Needs, Ready, Site, Web};

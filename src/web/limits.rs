@@ -15,7 +15,7 @@ use governor::{Quota, RateLimiter};
 use http::request;
 use ipnet::IpNet;
 use quick_cache::sync::Cache;
-use ruma::UserId;
+use ruma::{ServerName, UserId};
 
 use crate::errors::Error;
 
@@ -33,6 +33,8 @@ pub enum Class {
     SignIn,
     /// Attempts to register.
     Registration,
+    /// Requests of another server.
+    Server,
 }
 
 type Limiter = RateLimiter<NotKeyed, InMemoryState, Ticks, NoOpMiddleware<Duration>>;
@@ -139,6 +141,13 @@ impl Limits {
             rates.count(class, who)
         }
     }
+
+    /// Counts a request of another server.
+    pub(crate) fn check_server(&self, server: &ServerName) -> Result<(), Error> {
+        self.rates.as_ref().map_or(Ok(()), |rates| {
+            rates.count(Class::Server, rates.hasher.hash_one(server))
+        })
+    }
 }
 
 impl Rates {
@@ -161,6 +170,7 @@ impl Rates {
             Class::Message => self.config.messages,
             Class::SignIn => self.config.sign_in,
             Class::Registration => self.config.registration,
+            Class::Server => self.config.servers,
         };
         let burst = std::num::NonZeroU32::new(rate.burst()).unwrap_or(std::num::NonZeroU32::MIN);
         let quota = Quota::with_period(rate.interval())

@@ -1,6 +1,7 @@
 //! The parts of a request that handlers ask for.
 
 use std::net::IpAddr;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -8,10 +9,13 @@ use axum::extract::RawPathParams;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Uri, request};
 
+use ruma::OwnedServerName;
+use serde::de::DeserializeOwned;
 use users::Identity;
 
 use crate::auth::{self, Authed, Guest, Locked, Need};
 use crate::errors::Error;
+use crate::from_server::Place;
 use crate::handler::Endpoint;
 use crate::site::Site;
 
@@ -22,6 +26,10 @@ pub struct Incoming {
     /// How many arguments the endpoint's path has; what a shorter path lacks at its end is empty.
     pub(crate) arity: usize,
     pub(crate) who: Option<Arc<Identity>>,
+    /// The server that signed the request.
+    pub(crate) origin: Option<OwnedServerName>,
+    /// That server's place among the requests under way.
+    pub(crate) place: Option<Place>,
     pub(crate) address: Option<IpAddr>,
     pub(crate) body: Bytes,
     /// The body, if it has not been read.
@@ -111,6 +119,58 @@ impl<A> Part<A> for Option<Guest> {
             return Ok(None);
         };
         auth::unlocked(Some(who)).map(Some)
+    }
+}
+
+/// The arguments in the path of an endpoint that ruma does not type, in order, each read as what it is.
+#[derive(Clone, Debug)]
+pub struct Path<T>(pub T);
+
+/// What the arguments of a path can be read as.
+pub trait FromArgs: Sized {
+    /// Reads them; nothing if they are something else, or too few.
+    fn from_args(args: &[&str]) -> Option<Self>;
+}
+
+impl<T: FromStr> FromArgs for (T,) {
+    fn from_args(args: &[&str]) -> Option<Self> {
+        let [first, ..] = args else { return None };
+        Some((first.parse().ok()?,))
+    }
+}
+
+impl<T: FromStr, U: FromStr> FromArgs for (T, U) {
+    fn from_args(args: &[&str]) -> Option<Self> {
+        let [first, second, ..] = args else {
+            return None;
+        };
+        Some((first.parse().ok()?, second.parse().ok()?))
+    }
+}
+
+impl<A, T: FromArgs + Send> Part<A> for Path<T> {
+    fn take(incoming: &mut Incoming, _: &A) -> Result<Self, Error> {
+        T::from_args(&incoming.args())
+            .map(Self)
+            .ok_or_else(|| Error::invalid_param("An identifier in the path is not well-formed"))
+    }
+}
+
+/// The query of an endpoint that ruma does not type.
+#[derive(Clone, Debug)]
+pub struct Query<T>(pub T);
+
+impl<A, T: DeserializeOwned + Send> Part<A> for Query<T> {
+    fn take(incoming: &mut Incoming, _: &A) -> Result<Self, Error> {
+        let query = incoming.parts.uri.query().unwrap_or_default();
+        serde_html_form::from_str(query).map(Self).map_err(|error| {
+            let why = error.to_string();
+            if why.starts_with("missing field") {
+                Error::missing_param(why)
+            } else {
+                Error::invalid_param(why)
+            }
+        })
     }
 }
 

@@ -25,7 +25,7 @@ use crate::limits::Class;
 use crate::part::Incoming;
 use crate::site::{Site, Web};
 use crate::trace::Trace;
-use crate::{cors, health};
+use crate::{cors, from_server, health};
 
 /// A list of endpoints.
 pub struct Routes<A> {
@@ -159,13 +159,18 @@ impl<A: Site> Routes<A> {
         &self.list
     }
 
-    /// The router, ready to serve: unknown paths and methods answer as the specification says, and everything has CORS headers.
+    /// The list with what its handlers hold, to be served together with others.
+    #[must_use]
+    pub fn with(self, site: A) -> Served {
+        Served {
+            web: site.web().clone(),
+            router: self.router.with_state(site),
+        }
+    }
+
+    /// The router, ready to serve this list alone.
     pub fn into_router(self, site: A) -> Router {
-        let router = self.router.merge(health::routes().router);
-        router
-            .fallback(unknown_path)
-            .method_not_allowed_fallback(unknown_method)
-            .with_state(site)
+        self.with(site).into_router()
     }
 
     fn add<P, H: Handler<A, P>>(
@@ -196,6 +201,32 @@ impl<A: Site> Routes<A> {
             self.list.push((endpoint.method.clone(), path));
         }
         self
+    }
+}
+
+/// Lists of endpoints, each with what its handlers hold.
+pub struct Served {
+    web: Web,
+    router: Router,
+}
+
+impl Served {
+    /// Both in one.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            web: self.web,
+            router: self.router.merge(other.router),
+        }
+    }
+
+    /// The router, ready to serve: unknown paths and methods answer as the specification says, and everything has CORS headers.
+    pub fn into_router(self) -> Router {
+        let health = health::routes::<Web>().router.with_state(self.web);
+        self.router
+            .merge(health)
+            .fallback(unknown_path)
+            .method_not_allowed_fallback(unknown_method)
     }
 }
 
@@ -235,10 +266,17 @@ async fn handle<A: Site, P, H: Handler<A, P>>(
 ) -> Response {
     let trace = Trace::begin(site.web(), request.method(), rules.path);
     let answer = match receive(site.web(), request, rules).await {
-        Ok(incoming) => match take(&handler, incoming, &site, rules) {
-            Ok(work) => run(site.web(), work, &trace, rules).await,
-            Err(error) => Err(error),
-        },
+        Ok(mut incoming) => {
+            let place = incoming.place.take();
+            match take(&handler, incoming, &site, rules) {
+                Ok(work) => {
+                    // Whoever asked has their place for as long as their request is worked on.
+                    let work = work.inspect(move |_| drop(place));
+                    run(site.web(), work, &trace, rules).await
+                }
+                Err(error) => Err(error),
+            }
+        }
         Err(error) => Err(error),
     };
     cors::dress(trace.end(site.web(), answer))
@@ -249,6 +287,21 @@ async fn receive(web: &Web, request: Request<Body>, rules: Rules) -> Result<Inco
     let (mut parts, body) = request.into_parts();
     let inner = &web.inner;
     let address = inner.limits.address(&parts);
+    if rules.need == Need::Server {
+        let args = arguments(&mut parts).await?;
+        let (origin, place, body) = from_server::admit(web, &parts, body, address).await?;
+        return Ok(Incoming {
+            parts,
+            args,
+            arity: rules.arity,
+            who: None,
+            origin: Some(origin),
+            place: Some(place),
+            address,
+            body,
+            stream: None,
+        });
+    }
     let who = match auth::admit(&inner.users, &parts, rules.need).await {
         Ok(who) => who,
         Err(error) => {
@@ -288,6 +341,8 @@ async fn receive(web: &Web, request: Request<Body>, rules: Rules) -> Result<Inco
         args,
         arity: rules.arity,
         who,
+        origin: None,
+        place: None,
         address,
         body,
         stream,

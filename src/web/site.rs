@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use base::config::{LimitsConfig, ListenConfig};
 use base::{SharedClock, Supervisor, Tasks};
+use peers::Peers;
 use users::Users;
 
+use crate::from_server::Visitors;
 use crate::limits::Limits;
 
 /// The state of a door's handlers, as far as `web` is concerned with it.
@@ -24,6 +26,8 @@ pub(crate) struct Inner {
     pub(crate) config: LimitsConfig,
     pub(crate) limits: Limits,
     pub(crate) users: Users,
+    pub(crate) peers: Peers,
+    pub(crate) visitors: Arc<Visitors>,
     pub(crate) supervisor: Supervisor,
     pub(crate) tasks: Tasks,
     pub(crate) clock: SharedClock,
@@ -41,6 +45,8 @@ pub struct Needs {
     pub listen: ListenConfig,
     /// Who may speak.
     pub users: Users,
+    /// Who other servers are.
+    pub peers: Peers,
     /// Who runs tasks.
     pub supervisor: Supervisor,
     /// What time it is.
@@ -57,6 +63,7 @@ impl Web {
             limits: config,
             listen,
             users,
+            peers,
             supervisor,
             clock,
             ready,
@@ -68,12 +75,20 @@ impl Web {
                 config,
                 limits,
                 users,
+                peers,
+                visitors: Arc::default(),
                 supervisor,
                 tasks,
                 clock,
                 ready,
             }),
         }
+    }
+
+    /// What time it is.
+    #[must_use]
+    pub fn now(&self) -> base::Timestamp {
+        self.inner.clock.now()
     }
 
     /// Tasks that run to their end though the client hangs up, and the sign that the server is stopping.

@@ -9,6 +9,8 @@ use base::config::{LimitsConfig, ListenConfig};
 use base::{ManualClock, SeededRandom, Supervisor};
 use http::{Method, Request, StatusCode};
 use http_body_util::BodyExt;
+use peers::Peers;
+use peers::loopback::Network;
 use ruma::api::client::alias::get_alias;
 use ruma::api::client::filter::create_filter;
 use ruma::api::client::session::login;
@@ -62,6 +64,7 @@ async fn web(limits: LimitsConfig) -> (Web, [String; 3]) {
         limits,
         listen: ListenConfig::default(),
         users,
+        peers: Peers::for_tests(server_name!("example.org"), &Network::new()),
         supervisor: Supervisor::new(Arc::clone(&clock)),
         clock,
         ready: Box::new(|| Ok(())),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use base::config::Config;
 use base::{OsRandom, SystemClock};
 use peers::OwnKey;
+use peers::loopback::Network;
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use ruma::ServerName;
 use serde_json::{Value, json};
@@ -14,7 +15,7 @@ use store::memory::Memory;
 use tempfile::TempDir;
 use web::Listeners;
 
-use crate::wire::{Wired, wire};
+use crate::wire::{Ground, Wired, wire};
 
 /// A request that takes longer hangs.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -51,19 +52,16 @@ impl House {
         let key = OwnKey::load_or_create(data.path(), &name, &*random).unwrap();
         let listeners = Listeners::bind(&config.listen, &config.tls).await.unwrap();
         let address = listeners.addresses()[0];
-        let wired = wire(
-            &config,
+        let ground = Ground {
             key,
-            Arc::new(Memory::new()),
-            SystemClock::shared(),
-            &random,
-        )
-        .unwrap();
+            engine: Arc::new(Memory::new()),
+            transport: Network::new().transport(&name),
+            clock: SystemClock::shared(),
+            random,
+        };
+        let wired = wire(&config, ground).unwrap();
         wired.start();
-        listeners.serve(
-            &client_api::routes().into_router(wired.app.clone()),
-            &wired.supervisor,
-        );
+        listeners.serve(&wired.everything().into_router(), &wired.supervisor);
         let client = Client::builder().timeout(PATIENCE).build().unwrap();
         Self {
             url: format!("http://{address}"),

@@ -31,6 +31,12 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "federation_api",
+        &[
+            "web", "actions", "peers", "rooms", "users", "media", "base", "event",
+        ],
+    ),
+    (
         "admin",
         &["web", "actions", "rooms", "users", "media", "base", "event"],
     ),
@@ -41,7 +47,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 const FENCED: &[(&str, &[&str])] = &[
     ("rocksdb", &["rocks"]),
     ("reqwest", &["peers", "media"]),
-    ("axum", &["web", "client_api", "admin"]),
+    ("axum", &["web", "client_api", "federation_api", "admin"]),
     ("hyper", &["web", "admin", "peers"]),
     ("minicbor", &["store", "users", "rooms", "sync", "media"]),
 ];

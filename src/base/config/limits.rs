@@ -23,6 +23,8 @@ pub struct LimitsConfig {
     pub sign_in: Rate,
     /// Attempts to register, and questions whether a name is free.
     pub registration: Rate,
+    /// Requests of one other server.
+    pub servers: Rate,
 }
 
 impl Default for LimitsConfig {
@@ -35,6 +37,7 @@ impl Default for LimitsConfig {
             messages: Rate::per_second(10, 100),
             sign_in: Rate::per_minute(10, 5),
             registration: Rate::per_minute(10, 10),
+            servers: Rate::per_second(200, 2000),
         }
     }
 }

@@ -19,6 +19,8 @@ pub struct MediaConfig {
     pub unauthenticated: bool,
     /// The largest file that can be uploaded.
     pub max_upload: ByteSize,
+    /// The largest file that is fetched from another server.
+    pub max_remote: ByteSize,
     /// The largest picture, in pixels, of which thumbnails are made.
     pub max_pixels: u64,
     /// How long a client that reserved an address for an upload has to send the file.
@@ -33,6 +35,7 @@ impl Default for MediaConfig {
             path: None,
             unauthenticated: false,
             max_upload: ByteSize::from_mib(50),
+            max_remote: ByteSize::from_mib(100),
             max_pixels: 32_000_000,
             reservation: Span::from_secs(86_400),
             reservations_per_user: 50,

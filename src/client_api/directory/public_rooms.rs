@@ -4,40 +4,33 @@ use rooms::directory::{self, Wanted};
 use ruma::api::client::directory::{get_public_rooms, get_public_rooms_filtered};
 use ruma::directory::RoomTypeFilter;
 use ruma::{OwnedServerName, UInt};
-use serde::Serialize;
-use web::{Authed, JsonBytes, Matrix, Reply};
+use serde_json::json;
+use web::{Asked, Authed, JsonBytes, Matrix, Reply};
 
-use crate::shown_room::ShownRoom;
 use crate::{App, json};
 
-/// How many rooms an answer has that asks for no number, and at most.
-const SOME: usize = 100;
-const MOST: usize = 500;
-
-#[derive(Serialize)]
-struct Answer {
-    chunk: Vec<ShownRoom>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next_batch: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    prev_batch: Option<String>,
-    total_room_count_estimate: usize,
-}
-
-/// The listed rooms.
+/// The listed rooms, here or on another server.
 pub(crate) async fn get(
     Matrix(ask): Matrix<get_public_rooms::v3::Request>,
     app: App,
 ) -> Reply<JsonBytes> {
-    page(&app, ask.server, ask.since, ask.limit, Wanted::default()).await
+    if let Some(server) = elsewhere(&app, ask.server) {
+        let query = json!({ "since": ask.since, "limit": ask.limit });
+        return their_page(&app, &server, query).await;
+    }
+    page(&app, ask.since, ask.limit, Wanted::default()).await
 }
 
-/// The listed rooms that fit.
+/// The listed rooms that fit, here or on another server.
 pub(crate) async fn post(
     _who: Authed,
+    asked: Asked,
     Matrix(ask): Matrix<get_public_rooms_filtered::v3::Request>,
     app: App,
 ) -> Reply<JsonBytes> {
+    if let Some(server) = elsewhere(&app, ask.server) {
+        return their_page(&app, &server, json::body(&asked.body)?.into()).await;
+    }
     // No types at all means no choice among types.
     let room_types = Some(ask.filter.room_types).filter(|types| !types.is_empty());
     let wanted = Wanted {
@@ -48,7 +41,7 @@ pub(crate) async fn post(
         room_types: room_types.map(|types| types.into_iter().map(named).collect()),
         ..Wanted::default()
     };
-    page(&app, ask.server, ask.since, ask.limit, wanted).await
+    page(&app, ask.since, ask.limit, wanted).await
 }
 
 fn named(filter: RoomTypeFilter) -> Option<String> {
@@ -58,41 +51,26 @@ fn named(filter: RoomTypeFilter) -> Option<String> {
     }
 }
 
+fn elsewhere(app: &App, server: Option<OwnedServerName>) -> Option<OwnedServerName> {
+    server.filter(|server| server != app.house.server_name())
+}
+
+async fn their_page(
+    app: &App,
+    server: &OwnedServerName,
+    query: serde_json::Value,
+) -> Reply<JsonBytes> {
+    let page = actions::public_rooms_of(&app.house, server, query).await?;
+    Ok(JsonBytes::from(page))
+}
+
 async fn page(
     app: &App,
-    server: Option<OwnedServerName>,
     since: Option<String>,
     limit: Option<UInt>,
     mut wanted: Wanted,
 ) -> Reply<JsonBytes> {
-    if server.is_some_and(|server| server != app.house.server_name()) {
-        return Err(web::Error::not_found(
-            "the list of that server cannot be asked for from here",
-        ));
-    }
-    let bad = || web::Error::invalid_param("since is not a token of this server");
-    wanted.skip = since
-        .filter(|since| !since.is_empty())
-        .map_or(Ok(0), |since| since.parse().map_err(|_| bad()))?;
-    wanted.limit = limit
-        .map_or(SOME, |limit| {
-            usize::try_from(u64::from(limit)).unwrap_or(MOST)
-        })
-        .min(MOST);
-    let answer = app.read(move |s| {
-        let page = directory::list(s, &wanted)?;
-        let shown = page.rooms.len();
-        let chunk = page
-            .rooms
-            .into_iter()
-            .map(|(room, summary)| Ok(ShownRoom::of(s.room_id(room)?, summary)));
-        Ok(Answer {
-            chunk: chunk.collect::<Result<_, web::Error>>()?,
-            next_batch: (page.more > 0 && shown > 0).then(|| (wanted.skip + shown).to_string()),
-            prev_batch: (wanted.skip > 0)
-                .then(|| wanted.skip.saturating_sub(wanted.limit).to_string()),
-            total_room_count_estimate: page.total,
-        })
-    });
-    json::answer(&answer.await?)
+    wanted.turn_to(since.as_deref(), limit.map(u64::from))?;
+    let page = app.read(move |s| Ok(directory::shown(s, &wanted)?));
+    json::answer(&page.await?)
 }

@@ -1,14 +1,11 @@
 //! `GET /_matrix/client/v1/rooms/{roomId}/hierarchy`
 
-use rooms::Stored;
 use rooms::hierarchy::{self, Wanted};
+use rooms::shown::SpaceRoom;
 use ruma::api::client::space::get_hierarchy::v1::Request;
 use serde::Serialize;
-use serde_json::value::RawValue;
 use web::{Authed, JsonBytes, Matrix, Reply};
 
-use crate::reading::Result;
-use crate::shown_room::Details;
 use crate::{App, json};
 
 /// How many rooms an answer has that asks for no number, and at most.
@@ -17,27 +14,9 @@ const MOST: usize = 100;
 
 #[derive(Serialize)]
 struct Answer {
-    rooms: Vec<Room>,
+    rooms: Vec<SpaceRoom>,
     #[serde(skip_serializing_if = "Option::is_none")]
     next_batch: Option<String>,
-}
-
-#[derive(Serialize)]
-struct Room {
-    #[serde(flatten)]
-    details: Details,
-    children_state: Vec<Child>,
-}
-
-/// A stripped event, with its time: clients put children in order by it.
-#[derive(Serialize)]
-struct Child {
-    #[serde(rename = "type")]
-    event_type: String,
-    state_key: String,
-    sender: String,
-    origin_server_ts: u64,
-    content: Box<RawValue>,
 }
 
 /// Where a page ends. What was asked has to stay the same from page to page, so the token holds it.
@@ -89,30 +68,13 @@ pub(crate) async fn get(who: Authed, Matrix(ask): Matrix<Request>, app: App) -> 
             skip: token.skip + page.rooms.len(),
             ..token
         };
-        let rooms = page.rooms.into_iter().map(|node| {
-            let children = node.children.iter().map(child).collect::<Result<_>>()?;
-            Ok(Room {
-                details: Details::of(s, node.room, node.room_id, node.summary)?,
-                children_state: children,
-            })
-        });
+        let rooms = page.rooms.into_iter().map(|node| SpaceRoom::of(s, node));
         Ok(Answer {
-            rooms: rooms.collect::<Result<_>>()?,
+            rooms: rooms.collect::<rooms::Result<_>>()?,
             next_batch: page.more.then(|| next.write()),
         })
     });
     json::answer(&answer.await?)
-}
-
-fn child(event: &Stored) -> Result<Child> {
-    Ok(Child {
-        event_type: event.event_type().into_owned(),
-        state_key: event.state_key().unwrap_or_default().into_owned(),
-        sender: event.sender().into_owned(),
-        origin_server_ts: event.origin_server_ts(),
-        content: RawValue::from_string(event.content_str().to_owned())
-            .map_err(web::Error::internal)?,
-    })
 }
 
 fn bad_token() -> web::Error {

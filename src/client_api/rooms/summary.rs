@@ -1,12 +1,12 @@
 //! `GET /_matrix/client/v1/room_summary/{roomIdOrAlias}`, and its two older spellings.
 
+use rooms::shown::Details;
 use rooms::{hierarchy, members, summary};
 use ruma::api::client::room::get_summary::v1::Request;
 use ruma::{OwnedRoomId, OwnedRoomOrAliasId, UserId};
 use serde::Serialize;
 use web::{Asked, Authed, JsonBytes, Matrix, Reply};
 
-use crate::shown_room::Details;
 use crate::{App, json};
 
 #[derive(Serialize)]

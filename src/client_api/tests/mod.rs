@@ -18,6 +18,8 @@ use base::config::{
 use base::{ManualClock, SeededRandom, Supervisor};
 use http::{Method, Request, StatusCode};
 use http_body_util::BodyExt;
+use peers::Peers;
+use peers::loopback::Network;
 use ruma::server_name;
 use serde_json::{Value, json};
 use store::Store;
@@ -76,7 +78,7 @@ impl Server {
         let files = tempfile::tempdir().unwrap();
         let store = Store::memory();
         let name = server_name!("localhost");
-        let peers = peers::Peers::for_tests(name, &peers::loopback::Network::new());
+        let peers = Peers::for_tests(name, &Network::new());
         let settings = Settings {
             password_memory_kib: 8,
             password_passes: 1,
@@ -86,14 +88,14 @@ impl Server {
         let rooms = Rooms::new(
             &RoomsConfig::default(),
             store.clone(),
-            peers,
+            peers.clone(),
             clock.clone(),
             random.clone(),
         );
         let media = media::Media::open(
             MediaConfig::default(),
             files.path().to_owned(),
-            name.to_owned(),
+            peers.clone(),
             store.clone(),
             clock.clone(),
             random.clone(),
@@ -109,6 +111,7 @@ impl Server {
             rooms,
             users.clone(),
             media.unwrap(),
+            peers.clone(),
             supervisor.tasks(),
             choices,
         );
@@ -119,6 +122,7 @@ impl Server {
             },
             listen: ListenConfig::default(),
             users,
+            peers,
             supervisor: supervisor.clone(),
             clock,
             ready: Box::new(|| Ok(())),

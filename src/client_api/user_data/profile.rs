@@ -7,5 +7,5 @@ use crate::{App, json};
 
 /// What a user tells about themselves.
 pub(crate) async fn get(Matrix(ask): Matrix<Request>, app: App) -> Reply<JsonBytes> {
-    json::answer(&app.house.users.profile(&ask.user_id).await?)
+    json::answer(&actions::profile(&app.house, &ask.user_id).await?)
 }

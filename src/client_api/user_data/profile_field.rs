@@ -19,7 +19,7 @@ pub(crate) async fn get(
     app: App,
 ) -> Reply<JsonBytes> {
     let name = ask.field.to_string();
-    let value = app.house.users.profile_field(&ask.user_id, &name).await?;
+    let value = actions::profile_field(&app.house, &ask.user_id, &name).await?;
     json::answer(&BTreeMap::from([(name, value)]))
 }
 

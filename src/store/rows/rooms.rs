@@ -451,3 +451,20 @@ cbor_row!(
     ReceiptMoveRow,
     AliasRow
 );
+
+/// A transaction of another server that was answered.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct AnsweredRow {
+    /// Grows with each transaction of that server.
+    #[n(0)]
+    pub number: u64,
+    /// What the server calls it.
+    #[n(1)]
+    pub txn_id: String,
+    /// The answer, a JSON text.
+    #[n(2)]
+    pub answer: String,
+}
+
+cbor_row!(AnsweredRow);

@@ -13,6 +13,8 @@ use base::config::{LimitsConfig, ListenConfig};
 use base::{OsRandom, Supervisor, SystemClock};
 use criterion::{Criterion, criterion_group, criterion_main};
 use http::Request;
+use peers::Peers;
+use peers::loopback::Network;
 use ruma::api::client::filter::create_filter::v3 as create_filter;
 use ruma::api::client::room::get_room_event::v3 as get_event;
 use ruma::server_name;
@@ -62,6 +64,7 @@ async fn router() -> (Router, String) {
         },
         listen: ListenConfig::default(),
         users,
+        peers: Peers::for_tests(server_name!("example.org"), &Network::new()),
         supervisor: Supervisor::new(Arc::clone(&clock)),
         clock,
         ready: Box::new(|| Ok(())),
