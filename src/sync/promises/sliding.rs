@@ -810,6 +810,30 @@ async fn nothing_new_costs_no_reads_and_a_message_costs_its_room() {
 }
 
 #[tokio::test]
+async fn a_list_that_has_been_told_is_waited_for() {
+    let (house, _) = with_rooms(2).await;
+    let mut bob = Slider::of(&house, "bob").await;
+    let some = lists((0, 0), 1, &[]);
+    bob.ask(&house, &some).await;
+    // An answer that gets lost, and another question from the same position.
+    bob.peek(&house, &lists((0, 9), 1, &[])).await.unwrap();
+    let mut other = some.clone();
+    other["lists"]["invited"] =
+        json!({ "ranges": [[0, 9]], "timeline_limit": 1, "filters": { "is_invite": true } });
+    assert_eq!(
+        bob.wait(&house, &other).await["lists"]["invited"]["count"],
+        0
+    );
+    let short = Duration::from_millis(50);
+    let waited = house.slide(&bob.who, bob.pos.as_deref(), short, &other);
+    let waits = tokio::time::timeout(Duration::from_millis(10), waited).await;
+    assert!(
+        waits.is_err(),
+        "nothing is new, and yet it was answered at once"
+    );
+}
+
+#[tokio::test]
 async fn waiting_costs_little_memory() {
     let (house, _) = with_rooms(1).await;
     let bob = Slider::of(&house, "bob").await;

@@ -9,9 +9,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use base::supervise::{Context, Next, Worker, WorkerError};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use store::rows::sync::{SlidingRow, ToldRow, UndoRow, WantRow};
@@ -19,7 +17,6 @@ use store::{Order, Pos, RoomNo, Snapshot, Store, Tx, UserNo, tables};
 
 use super::ask::Place;
 use super::wanted::Wanted;
-use crate::Sync;
 use crate::error::{Error, Result};
 use crate::token::Token;
 
@@ -31,16 +28,10 @@ const ROOMS: u64 = 300_000;
 const CONNECTIONS: usize = 40_000;
 /// Connections of one device; beyond that the longest unused one goes.
 const PER_DEVICE: usize = 16;
-/// How long a connection is kept that nobody uses.
-const KEPT_MS: u64 = 30 * 24 * 3_600_000;
 /// After how long a use is noted that changes nothing else.
 const NOTED_MS: u64 = 24 * 3_600_000;
 /// Sets of state that a connection remembers having told; rooms whose set is forgotten are told their state again.
 const WANTS: usize = 64;
-/// How often unused connections are looked for.
-const SWEEP: Duration = Duration::from_secs(6 * 3_600);
-/// Connections that are removed at once.
-const SWEPT: usize = 256;
 
 /// Whose connection it is, and its name.
 pub(super) type Key = (UserNo, String, String);
@@ -163,9 +154,10 @@ impl Connections {
             return;
         };
         let mut state = lock(&kept.state);
+        // Whichever generation it was: a list that counts as not told is told at once, again and again.
+        state.counts = Some(counts);
         if state.row.latest == generation {
             state.settled = settled.map(|asked| (generation, asked));
-            state.counts = Some(counts);
         }
     }
 
@@ -476,7 +468,8 @@ fn make_room(tx: &mut Tx, key: &Key) -> Result<Vec<Key>> {
     Ok(gone)
 }
 
-fn remove(tx: &mut Tx, key: &Key) {
+/// Removes a connection.
+pub(super) fn remove(tx: &mut Tx, key: &Key) {
     let (user, device, name) = key;
     tx.delete(tables::SLIDING, key);
     tx.delete_prefix(
@@ -487,58 +480,6 @@ fn remove(tx: &mut Tx, key: &Key) {
 
 pub(super) fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Removes connections that nobody has used for long.
-pub(crate) struct Sweeper {
-    sync: Sync,
-}
-
-impl Sweeper {
-    pub(crate) fn new(sync: Sync) -> Self {
-        Self { sync }
-    }
-
-    async fn sweep(&self) -> Result<usize> {
-        let inner = self.sync.inner();
-        let now = inner.clock.now().millis();
-        let removed = inner
-            .store
-            .write_relaxed(move |tx: &mut Tx| -> Result<Vec<Key>> {
-                let mut old = Vec::new();
-                for row in tx.scan(tables::SLIDING, .., Order::Forward) {
-                    let (key, row) = row?;
-                    if now.saturating_sub(row.used) > KEPT_MS && old.len() < SWEPT {
-                        old.push((key, row));
-                    }
-                }
-                for (key, row) in &old {
-                    tx.expect(tables::SLIDING, key, Some(row))?;
-                    remove(tx, key);
-                }
-                Ok(old.into_iter().map(|(key, _)| key).collect())
-            });
-        let (removed, _) = removed.await?;
-        removed.iter().for_each(|key| {
-            inner.connections.kept.remove(key);
-        });
-        Ok(removed.len())
-    }
-}
-
-impl Worker for Sweeper {
-    fn name(&self) -> String {
-        "sliding sync connections".to_owned()
-    }
-
-    async fn step(&mut self, _: &Context) -> Result<Next, WorkerError> {
-        let swept = self.sweep().await?;
-        Ok(if swept < SWEPT {
-            Next::After(SWEEP)
-        } else {
-            Next::Again
-        })
-    }
 }
 
 /// Whether somebody else wrote the connection first.

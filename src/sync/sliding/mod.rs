@@ -4,15 +4,17 @@
 //!
 //! It stands on what the other sync stands on: bells, scope, windows, visibility, the state delta, unread counts, lazy members and the
 //! client form. Its own are the order of a user's rooms (`recency.rs`), what each connection has been told (`conn.rs`), and the question
-//! (`ask.rs`) and the answer (`answer.rs`, `room.rs`, `extensions.rs`).
+//! (`ask.rs`) and the answer (`answer.rs`, `room.rs`, `outside.rs`, `extensions.rs`).
 
 mod answer;
 mod ask;
 mod conn;
 mod extensions;
 mod lists;
+mod outside;
 mod recency;
 mod room;
+mod sweep;
 mod wanted;
 
 use std::sync::Arc;
@@ -30,8 +32,9 @@ use crate::scope::Scope;
 use answer::Answer;
 use ask::Ask;
 
-pub(crate) use conn::{Connections, Sweeper};
+pub(crate) use conn::Connections;
 pub(crate) use recency::Recency;
+pub(crate) use sweep::Sweeper;
 
 /// The longest time that an answer is waited for.
 const LONGEST: Duration = Duration::from_secs(600);
