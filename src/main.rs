@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use admin::cli::UserCommand;
+use admin::cli::{ExplainCommand, UserCommand};
 use base::config::{Config, environment, locate};
 use base::{OsRandom, SystemClock};
 use clap::{Parser, Subcommand};
@@ -46,6 +46,9 @@ enum Command {
     /// Make, list and change accounts, whether or not the server runs.
     #[command(subcommand)]
     User(UserCommand),
+    /// Say why an event is, or is not, part of its room, and what is odd about a room.
+    #[command(subcommand)]
+    Explain(ExplainCommand),
     /// Say what is wrong with the configuration, if anything is.
     CheckConfig,
 }
@@ -71,6 +74,7 @@ fn begin(line: Line) -> Result<(), Failure> {
     match line.command {
         None => runtime.block_on(serve(config)),
         Some(Command::User(command)) => runtime.block_on(administrate(config, command)),
+        Some(Command::Explain(command)) => runtime.block_on(explain(config, command)),
         Some(Command::CheckConfig) => {
             Ok(writeln!(std::io::stdout(), "The configuration is fine.")?)
         }
@@ -111,6 +115,17 @@ async fn administrate(config: Config, command: UserCommand) -> Result<(), Failur
     };
     let out = &mut std::io::stdout();
     Ok(admin::cli::run(command, &config.storage.path, &OsRandom, open, out).await?)
+}
+
+/// Explains what the running server, or the database, knows.
+async fn explain(config: Config, command: ExplainCommand) -> Result<(), Failure> {
+    let open = async || {
+        open(&config)
+            .map(|wired| wired.house)
+            .map_err(|failure| failure.to_string())
+    };
+    let out = &mut std::io::stdout();
+    Ok(admin::cli::explain(command, &config.storage.path, open, out).await?)
 }
 
 /// The server over the database in the data directory, which is made if there is none.

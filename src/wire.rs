@@ -132,6 +132,7 @@ impl Wired {
             .start(Sweeper::new(self.house.users.clone()));
         self.supervisor
             .start(rooms::delayed::Sender::new(self.house.rooms.clone()));
+        self.house.rooms.start(&self.supervisor);
         self.app.sync.start(&self.supervisor);
     }
 

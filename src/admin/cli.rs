@@ -1,4 +1,4 @@
-//! `myelin user …`: the command line's way to the accounts.
+//! `myelin user …` and `myelin explain …`: the command line's way to accounts and rooms.
 //!
 //! A running server is asked through its socket; without one the database is opened here, by the closure that `main` passes in, because two processes cannot
 //! hold it at once. What is printed goes to the writer that is passed in: this file prints nothing by itself.
@@ -51,6 +51,21 @@ pub enum UserCommand {
     },
 }
 
+/// What can be explained.
+#[derive(Debug, Clone, clap::Subcommand)]
+pub enum ExplainCommand {
+    /// Say what became of an event, and why.
+    Event {
+        /// The event's ID, `$…`.
+        event_id: String,
+    },
+    /// Say what is known of a room that is hard to see from outside: its ends, its servers, what waits and what was given up.
+    Room {
+        /// The room's ID, `!…`.
+        room_id: String,
+    },
+}
+
 /// Runs a command to its end and tells the result to `out`.
 pub async fn run<Open, Opening>(
     command: UserCommand,
@@ -64,6 +79,39 @@ where
     Opening: Future<Output = Result<House, String>>,
 {
     let (ask, generated) = question(command, random)?;
+    put(ask, generated, data, open, out).await
+}
+
+/// Explains something, to `out`.
+pub async fn explain<Open, Opening>(
+    command: ExplainCommand,
+    data: &Path,
+    open: Open,
+    out: &mut dyn Write,
+) -> Result<()>
+where
+    Open: FnOnce() -> Opening,
+    Opening: Future<Output = Result<House, String>>,
+{
+    let ask = match command {
+        ExplainCommand::Event { event_id } => Ask::ExplainEvent { event_id },
+        ExplainCommand::Room { room_id } => Ask::ExplainRoom { room_id },
+    };
+    put(ask, None, data, open, out).await
+}
+
+/// Asks the running server, or the database if there is none.
+async fn put<Open, Opening>(
+    ask: Ask,
+    generated: Option<String>,
+    data: &Path,
+    open: Open,
+    out: &mut dyn Write,
+) -> Result<()>
+where
+    Open: FnOnce() -> Opening,
+    Opening: Future<Output = Result<House, String>>,
+{
     let answer = match socket::ask(data, &ask).await? {
         Some(answer) => answer,
         None => desk::answer(&open().await.map_err(Error::NotOpened)?, ask.clone()).await,
@@ -125,6 +173,7 @@ fn describe(ask: &Ask, answer: Answer, generated: Option<&str>) -> Result<String
             format!("{user_id} is deactivated.\n")
         }
         (Ask::ListUsers, Answer::Users { users }) => table(&users),
+        (Ask::ExplainEvent { .. } | Ask::ExplainRoom { .. }, Answer::Explained { text }) => text,
         (_, answer) => return Err(Error::Unreadable(format!("{answer:?}"))),
     };
     if let Some(password) = generated {

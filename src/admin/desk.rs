@@ -1,4 +1,4 @@
-//! What an administrator can ask of the server about its accounts, as data: the same question arrives from the command line through
+//! What an administrator can ask of the server about its accounts and rooms, as data: the same question arrives from the command line through
 //! the socket, or is answered in place when no server is running.
 
 use actions::{House, accounts};
@@ -6,6 +6,8 @@ use base::Secret;
 use ruma::OwnedUserId;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use users::registration::Registration;
+
+use crate::explain;
 
 /// One thing asked for.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -36,6 +38,16 @@ pub enum Ask {
         /// Should its messages be hidden from those who join later?
         erase: bool,
     },
+    /// What became of an event, and why.
+    ExplainEvent {
+        /// Which.
+        event_id: String,
+    },
+    /// What is known of a room.
+    ExplainRoom {
+        /// Which.
+        room_id: String,
+    },
 }
 
 /// What the server says to an [`Ask`].
@@ -51,6 +63,11 @@ pub enum Answer {
     Users {
         /// Each with what matters about it.
         users: Vec<Account>,
+    },
+    /// What there is to say, in sentences.
+    Explained {
+        /// The sentences, each on its line.
+        text: String,
     },
     /// It was not done.
     Refused {
@@ -129,6 +146,12 @@ async fn perform(house: &House, ask: Ask) -> Result<Answer, actions::Error> {
             actions::deactivate(house, &user_id, erase).await?;
             Ok(Answer::Done { user_id })
         }
+        Ask::ExplainEvent { event_id } => Ok(Answer::Explained {
+            text: explain::explain_event(house, &event_id).await?,
+        }),
+        Ask::ExplainRoom { room_id } => Ok(Answer::Explained {
+            text: explain::explain_room(house, &room_id).await?,
+        }),
     }
 }
 

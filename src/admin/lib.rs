@@ -1,4 +1,4 @@
-//! Administration: `myelin user …` on the command line, the socket by which it reaches the running server, and the shared-secret registration
+//! Administration: `myelin user …` and `myelin explain …` on the command line, the socket by which it reaches the running server, and the shared-secret registration
 //! that tools of the field use.
 //!
 //! Wiring, in `main`: [`register::routes`] joins the routes that everybody reaches; [`socket::router`] is served on
@@ -7,6 +7,7 @@
 pub mod cli;
 pub mod desk;
 mod error;
+mod explain;
 mod password;
 pub mod register;
 pub mod socket;

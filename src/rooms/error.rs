@@ -103,6 +103,9 @@ pub enum Error {
     /// An event cannot be judged before others it builds on are known.
     #[error("events are missing: {}", .0.iter().map(|id| id.as_str()).collect::<Vec<_>>().join(", "))]
     Missing(Vec<OwnedEventId>),
+    /// Other servers were asked for what is needed, in vain.
+    #[error("{0}")]
+    NotHad(String),
     /// A user of another server is meant, who cannot be reached.
     #[error("{0} cannot be reached")]
     Unreachable(String),
@@ -115,6 +118,13 @@ pub enum Error {
     /// Something that cannot happen, with its place.
     #[error("bug in rooms: {0}")]
     Bug(&'static str),
+}
+
+impl Error {
+    /// Whether something was missing that may be had another time.
+    pub(crate) fn is_want(&self) -> bool {
+        matches!(self, Self::NotHad(_) | Self::Missing(_))
+    }
 }
 
 impl From<store::Error> for Error {

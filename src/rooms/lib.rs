@@ -12,9 +12,12 @@ mod change;
 mod compose;
 pub mod context;
 mod create;
+pub mod dag;
 pub mod delayed;
 pub mod directory;
+mod edus;
 mod error;
+pub mod explain;
 pub mod handshake;
 mod head;
 pub mod hierarchy;
@@ -49,14 +52,16 @@ use peers::{OwnKey, Peers};
 use ruma::{RoomVersionId, ServerName, UserId};
 use store::Store;
 
+use crate::intake::Queue;
 use crate::lane::RoomLanes;
 
 pub use ask::{
     Change, Created, FirstState, Invitee, NewRoom, Redact, Say, Sent, SetState, Txn, Upgrade,
     Upgraded,
 };
+pub use edus::ReceiptEdu;
 pub use error::{Error, Result};
-pub use intake::{Import, Imported, Taken};
+pub use intake::{Import, Imported, Received, Taken};
 pub use membership::Membership;
 pub use stored::Stored;
 pub use typing::Typing;
@@ -73,6 +78,7 @@ pub struct Rooms {
 struct Inner {
     store: Store,
     peers: Peers,
+    queue: Arc<Queue>,
     clock: SharedClock,
     random: SharedRandom,
     typing: Typing,
@@ -95,6 +101,7 @@ impl Rooms {
         let inner = Inner {
             store,
             peers,
+            queue: Arc::default(),
             clock,
             random,
             typing,
@@ -143,6 +150,10 @@ impl Rooms {
     #[must_use]
     pub fn peers(&self) -> &Peers {
         &self.inner.peers
+    }
+
+    pub(crate) fn queue(&self) -> &Arc<Queue> {
+        &self.inner.queue
     }
 
     pub(crate) fn own(&self) -> &OwnKey {

@@ -130,13 +130,45 @@ fn set(
     event_id: &OwnedEventId,
     ts: u64,
 ) -> Result<()> {
-    let (room, user, kind, thread) = key;
+    let room = &key.0;
     let event = crate::stored::Stored::find(tx, *room, event_id)?.ok_or(Error::NoSuchEvent)?;
     let old = tx.get_for_update(tables::RECEIPTS, key)?;
-    if let Some(old) = &old {
-        if old.at.is_some() && old.at >= event.pos() {
-            return Ok(());
-        }
+    if let Some(old) = &old
+        && old.at.is_some()
+        && old.at >= event.pos()
+    {
+        return Ok(());
+    }
+    put(tx, key, old.as_ref(), (event_id, event.pos()), ts)
+}
+
+/// Moves the receipt of another server's user to an event that we may not have yet; then its time tells whether it moves back.
+pub(crate) fn set_remote(
+    tx: &mut Tx,
+    key: &(RoomNo, UserNo, u8, String),
+    (event_id, at): (OwnedEventId, Option<Pos>),
+    ts: u64,
+) -> Result<()> {
+    let old = tx.get_for_update(tables::RECEIPTS, key)?;
+    let stays = old.as_ref().is_some_and(|old| match (old.at, at) {
+        (Some(old), Some(new)) => old >= new,
+        _ => old.ts > ts || old.event_id == event_id.as_str(),
+    });
+    if stays {
+        return Ok(());
+    }
+    put(tx, key, old.as_ref(), (&event_id, at), ts)
+}
+
+fn put(
+    tx: &mut Tx,
+    key: &(RoomNo, UserNo, u8, String),
+    old: Option<&ReceiptRow>,
+    (event_id, at): (&OwnedEventId, Option<Pos>),
+    ts: u64,
+) -> Result<()> {
+    let (room, user, kind, thread) = key;
+    if let Some(old) = old {
         tx.delete(tables::RECEIPT_MOVES, &(*room, old.pos));
     }
     let pos = tx.log(Change::Receipt {
@@ -146,7 +178,7 @@ fn set(
     });
     let row = ReceiptRow {
         event_id: event_id.to_string(),
-        at: event.pos(),
+        at,
         ts,
         pos,
     };

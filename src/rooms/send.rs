@@ -149,6 +149,7 @@ fn say_quickly(
         member: None,
         relates: None,
         redacted_by: None,
+        early: false,
         txn,
     };
     let (no, _) = entry.write(&mut tx)?;

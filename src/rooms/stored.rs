@@ -309,6 +309,11 @@ impl Stored {
         self.row.outlier
     }
 
+    /// Whether it was stored before the events that authorise it.
+    pub(crate) fn is_early(&self) -> bool {
+        self.row.early
+    }
+
     pub(crate) fn before(&self) -> Option<NodeNo> {
         self.row.before
     }

@@ -9,6 +9,7 @@ use ruma::{OwnedServerName, ServerName};
 use serde::Deserialize;
 use store::{EventNo, RoomNo, Snapshot, StateKeyNo, UserNo};
 
+use crate::dag::DUMMY;
 use crate::error::{Error, Result};
 use crate::members::{self, Standing};
 use crate::membership::Membership;
@@ -153,7 +154,7 @@ impl<'s> Viewer<'s> {
 
     /// Whether the viewer may see this event.
     pub fn sees(&self, event: &Stored) -> Result<bool> {
-        if event.room() != self.room || event.pos().is_none() {
+        if event.room() != self.room || event.pos().is_none() || event.event_type() == DUMMY {
             return Ok(false);
         }
         let then = self.before(event)?;
@@ -312,7 +313,11 @@ impl<'s> ServerViewer<'s> {
         if event.room() != self.room {
             return Ok(false);
         }
-        if event.is_outlier() || event.sender().ends_with(&format!(":{}", self.server)) {
+        let sender = event.sender();
+        let own = sender
+            .split_once(':')
+            .is_some_and(|(_, server)| server == self.server);
+        if own || event.is_outlier() {
             return Ok(true);
         }
         let root = event.before();

@@ -399,7 +399,9 @@ impl From<rooms::Error> for Error {
             } => refused_elsewhere(status, &errcode, told),
             E::Misbehaved { .. } => Self::new(StatusCode::BAD_GATEWAY, "M_UNKNOWN", told),
             E::Missing(_) => Self::internal(told),
-            E::Unreachable(_) => Self::new(StatusCode::BAD_GATEWAY, "M_UNKNOWN", told),
+            E::Unreachable(_) | E::NotHad(_) => {
+                Self::new(StatusCode::BAD_GATEWAY, "M_UNKNOWN", told)
+            }
             E::Busy => Self::unavailable(told),
             E::Store(error) => error.into(),
             E::Bug(_) => Self::internal(told),

@@ -1,6 +1,9 @@
 //! `GET /_matrix/client/v3/rooms/{roomId}/messages`
 
+use std::sync::Arc;
+
 use http::Uri;
+use rooms::dag::gaps;
 use rooms::state::At;
 use rooms::{Order, Pos, Stored, timeline};
 use ruma::api::Direction;
@@ -38,16 +41,31 @@ struct Answer {
 pub(crate) async fn get(who: Guest, Matrix(ask): Matrix<Ask>, app: App) -> Reply<JsonBytes> {
     let reader = app.reader(&who)?;
     let sync = app.sync.clone();
-    let answer = app.read(move |s| {
-        let reading = Reading::enter(s, &sync, &reader, &ask.request.room_id)?;
-        // Who may not look in is told that, whatever else is wrong with the question.
-        if !ask.has_direction {
-            return Err(web::Error::missing_param("dir: the direction is missing"));
-        }
-        page(&reading, ask)
-    });
-    json::answer(&answer.await?)
+    let rooms = app.house.rooms.clone();
+    let (room_id, reader) = (ask.request.room_id.clone(), Arc::new(reader));
+    let read = async |ask: Ask| {
+        let (sync, reader) = (sync.clone(), Arc::clone(&reader));
+        let answer = app.read(move |s| {
+            let reading = Reading::enter(s, &sync, &reader, &ask.request.room_id)?;
+            // Who may not look in is told that, whatever else is wrong with the question.
+            if !ask.has_direction {
+                return Err(web::Error::missing_param("dir: the direction is missing"));
+            }
+            page(&reading, ask)
+        });
+        answer.await
+    };
+    let (mut answer, hole) = read(ask.clone()).await?;
+    if let Some((from, limit)) = hole
+        && rooms.backfill(&room_id, from, limit).await?
+    {
+        (answer, _) = read(ask).await?;
+    }
+    json::answer(&answer)
 }
+
+/// Where somebody who read back from there, and so far, has met events that are still with other servers.
+type Hole = Option<(Pos, usize)>;
 
 /// The request, with what the typed one does not have: the relations that a filter chooses (MSC3874).
 #[derive(Debug, Clone)]
@@ -93,7 +111,7 @@ impl IncomingRequest for Ask {
     }
 }
 
-fn page(reading: &Reading<'_>, ask: Ask) -> Result<Answer> {
+fn page(reading: &Reading<'_>, ask: Ask) -> Result<(Answer, Hole)> {
     let Ask {
         request: ask,
         relations,
@@ -138,12 +156,21 @@ fn page(reading: &Reading<'_>, ask: Ask) -> Result<Answer> {
         _ => Vec::new(),
     };
     let numbers: Vec<_> = stretch.events.iter().map(Stored::no).collect();
-    Ok(Answer {
+    let oldest = stretch.next.unwrap_or(Pos::ZERO);
+    let hole = match order {
+        Order::Backward => gaps::last_within(reading.s, reading.room, oldest, from.next())?,
+        Order::Forward => None,
+    };
+    // Before the beginning of what we have there may be more, another time; who reads from there on and finds nothing is done.
+    let before = hole.filter(|_| !numbers.is_empty());
+    let next = stretch.next.or(before.map(|(pos, _)| pos.previous()));
+    let answer = Answer {
         chunk: reading.write(&numbers)?,
         start: ask.from.unwrap_or_else(|| Place(from).to_string()),
-        end: stretch.next.map(|next| Place(next).to_string()),
+        end: next.map(|next| Place(next).to_string()),
         state: reading.write(&state)?,
-    })
+    };
+    Ok((answer, hole.map(|_| (from, limit))))
 }
 
 /// Where history ends for this reader.

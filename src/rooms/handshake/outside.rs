@@ -182,6 +182,7 @@ fn store_event(
         member: Some(user),
         relates: None,
         redacted_by: None,
+        early: true,
         txn: None,
     };
     entry.write_outlier(tx, None)

@@ -34,6 +34,8 @@ pub(crate) struct Entry<'a> {
     pub(crate) member: Option<UserNo>,
     pub(crate) relates: Option<RelatesRow>,
     pub(crate) redacted_by: Option<EventNo>,
+    /// Whether it got its number before the events that authorise it got theirs.
+    pub(crate) early: bool,
     pub(crate) txn: Option<&'a Txn>,
 }
 
@@ -50,6 +52,8 @@ pub(crate) struct Place {
     pub(crate) gap: bool,
     /// The redaction of it, if that came first.
     pub(crate) redacted_by: Option<EventNo>,
+    /// Whether it got its number before the events that authorise it got theirs.
+    pub(crate) early: bool,
 }
 
 /// How many positions stay unused in front of an event that follows what we do not have, for when we do. More events than any
@@ -134,6 +138,7 @@ impl Entry<'_> {
             txn: self.txn.map(|txn| txn.id.clone()),
             relates: self.relates,
             outlier,
+            early: self.early,
         })
     }
 }
@@ -181,6 +186,7 @@ impl Composer {
             member,
             relates: relation.as_ref().map(Relation::row),
             redacted_by: place.redacted_by,
+            early: place.early,
             txn,
         };
         let (no, pos) = entry.write(&mut self.tx)?;

@@ -56,8 +56,10 @@ impl Composer {
     /// do not have.
     pub(crate) fn take_in(&mut self, pdu: &Pdu, told: &[Told]) -> Result<Taken> {
         let room = self.desk.head.room;
-        if let Some(before) = Stored::find_any(&self.tx, room, pdu.event_id())?
-            && (!before.is_outlier() || before.is_rejected())
+        let before = Stored::find_any(&self.tx, room, pdu.event_id())?;
+        if before
+            .as_ref()
+            .is_some_and(|before| !before.is_outlier() || before.is_rejected())
         {
             return Ok(Taken::Known);
         }
@@ -68,6 +70,7 @@ impl Composer {
         let auth = self.known(pdu.auth_events())?;
         let mut place = self.place(&earlier, told)?;
         place.gap = !unknown.is_empty();
+        place.early = before.is_some_and(|before| before.is_early());
         if let Some(reason) = self.rejects(pdu, &auth, place.before)? {
             return self.refuse(pdu, &place, false, reason);
         }
@@ -225,6 +228,7 @@ impl Composer {
             member,
             relates: None,
             redacted_by: None,
+            early: place.early,
             txn: None,
         };
         let refused = RefusalRow {

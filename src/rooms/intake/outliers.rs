@@ -2,7 +2,8 @@
 //! judged by the events they name, stored after those, and take no part in timeline or log.
 //!
 //! An event is never stored before the events that authorise it. So its number is greater than theirs, which is what
-//! `state/settle.rs` takes for its rank.
+//! `state/settle.rs` makes its rank of. What is stored early all the same, because it came from outside of the room, is marked, and
+//! judged here when the room comes.
 
 use std::collections::{HashMap, HashSet};
 
@@ -102,7 +103,8 @@ fn shelve(
     let room = tx.intern_room(&shelf.room_id)?;
     let mut shelved = Shelved::default();
     for pdu in pdus {
-        if find(tx, shelf, room, pdu.event_id(), &mut judged)? {
+        let early = is_unjudged(tx, room, pdu)?;
+        if !early && find(tx, shelf, room, pdu.event_id(), &mut judged)? {
             continue;
         }
         let mut lacks = false;
@@ -118,7 +120,7 @@ fn shelve(
         }
         let refused = verdict(pdu, shelf, &judged);
         judged.insert(pdu.event_id().to_owned(), (pdu.clone(), refused.is_some()));
-        write(tx, room, pdu, refused)?;
+        write(tx, room, pdu, refused, early)?;
     }
     Ok((shelved, judged))
 }
@@ -160,7 +162,19 @@ fn verdict(pdu: &Pdu, shelf: &Shelf, judged: &Judged) -> Option<RefusalRow> {
     })
 }
 
-fn write(tx: &mut Tx, room: RoomNo, pdu: &Pdu, refused: Option<RefusalRow>) -> Result<()> {
+/// Whether an event came from outside of the room, so that it is stored though nothing that authorises it was.
+fn is_unjudged(tx: &Tx, room: RoomNo, pdu: &Pdu) -> Result<bool> {
+    let known = Stored::find_any(tx, room, pdu.event_id())?;
+    Ok(known.is_some_and(|known| known.is_early() && known.is_outlier()))
+}
+
+fn write(
+    tx: &mut Tx,
+    room: RoomNo,
+    pdu: &Pdu,
+    refused: Option<RefusalRow>,
+    early: bool,
+) -> Result<()> {
     let sender = tx.intern_user(pdu.sender())?;
     let state_key = match pdu.state_pair() {
         Some((event_type, key)) => Some(tx.intern_state_key(event_type, key)?),
@@ -181,6 +195,7 @@ fn write(tx: &mut Tx, room: RoomNo, pdu: &Pdu, refused: Option<RefusalRow>) -> R
         member,
         relates: None,
         redacted_by: None,
+        early,
         txn: None,
     };
     entry.write_outlier(tx, refused)?;

@@ -13,4 +13,5 @@ mod relating;
 mod seeing;
 mod surviving;
 mod talking;
+mod town;
 mod wandering;

@@ -1,6 +1,6 @@
 //! One state out of several: runs `event::resolve` over the trees of a room's states. It reads where they differ, and what they
-//! agree on only where the rules ask for it. Event numbers serve as ranks in the auth graph: an event is stored after the
-//! events that authorise it.
+//! agree on only where the rules ask for it. Ranks in the auth graph are made of event numbers: an event is stored after the
+//! events that authorise it, but for the few that came from outside of the room.
 
 use event::resolve::{self, Conflicts, Known, Pair, Place, Rank, Source};
 use store::{EventNo, StateKeyNo};
@@ -84,6 +84,37 @@ impl Composer {
     }
 }
 
+/// How many ranks there are between an event's number and the next one, for those that were stored early.
+const EARLY: u32 = 8;
+
+/// The rank of an event that was stored after those that authorise it.
+fn rank_of(event: EventNo) -> Rank {
+    event.get() << EARLY
+}
+
+impl View<'_> {
+    fn auth_of(&self, id: EventNo) -> Result<Vec<EventNo>> {
+        let pdu = self.composer.event(id)?;
+        let mut auth = Vec::with_capacity(pdu.auth_events().len());
+        for event in pdu.auth_events() {
+            auth.extend(self.composer.tx.event_no(event)?);
+        }
+        Ok(auth)
+    }
+
+    /// One that was stored early comes right after the last of those that authorise it, which few others do as well.
+    fn rank(&self, id: EventNo, depth: u32) -> Result<Rank> {
+        let row = self.composer.tx.get(store::tables::EVENTS, &id)?;
+        let mut rank = rank_of(id);
+        if depth < EARLY && row.is_some_and(|row| row.early) {
+            for event in self.auth_of(id)? {
+                rank = rank.max(self.rank(event, depth + 1)?.saturating_add(1));
+            }
+        }
+        Ok(rank)
+    }
+}
+
 /// A room as resolution sees it.
 struct View<'c> {
     composer: &'c Composer,
@@ -108,14 +139,11 @@ impl Source for View<'_> {
     }
 
     fn place(&self, id: EventNo) -> Result<Option<Place<EventNo>>> {
-        let pdu = self.composer.event(id)?;
         let mut place = Place {
-            rank: id.get(),
+            rank: self.rank(id, 0)?,
             auth: Default::default(),
         };
-        for event in pdu.auth_events() {
-            place.auth.extend(self.composer.tx.event_no(event)?);
-        }
+        place.auth.extend(self.auth_of(id)?);
         Ok(Some(place))
     }
 
@@ -133,7 +161,7 @@ impl Source for View<'_> {
     fn agreed_after(&self, rank: Rank) -> Result<Vec<EventNo>> {
         let mut found = Vec::new();
         for (key, event) in trie::all(&self.composer.nodes(), self.agreed)? {
-            if event.get() <= rank {
+            if rank_of(event) <= rank {
                 continue;
             }
             let (event_type, state_key) = self.composer.pair(key)?;

@@ -145,6 +145,11 @@ pub struct EventRow {
     #[n(16)]
     #[cbor(default)]
     pub outlier: bool,
+    /// Whether it was stored before the events that authorise it, as an invitation from outside is. Of all other events the
+    /// number is greater than those of theirs.
+    #[n(17)]
+    #[cbor(default)]
+    pub early: bool,
 }
 
 /// A relation as its child tells it.
