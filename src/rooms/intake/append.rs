@@ -70,6 +70,9 @@ impl Entry<'_> {
             state_key: self.state_key,
             member: self.member,
         });
+        if timeline::is_activity(self.pdu.event_type()) {
+            tx.put(tables::BUMPS, &self.room, &pos)?;
+        }
         self.write_at(tx, no, pos)?;
         Ok((no, pos))
     }
@@ -82,9 +85,6 @@ impl Entry<'_> {
         let ts = self.pdu.origin_server_ts();
         tx.put(tables::TIMELINE, &(self.room, pos), &no)?;
         tx.put(tables::TIMES, &(self.room, ts, no), &())?;
-        if timeline::is_activity(self.pdu.event_type()) {
-            tx.put(tables::BUMPS, &self.room, &pos)?;
-        }
         if let Some(txn) = self.txn {
             let key = (
                 self.room,
