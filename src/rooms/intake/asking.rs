@@ -3,6 +3,7 @@
 //! checked; what does not pass is as if it had not been sent. What to do with events is decided in `gather.rs`.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use event::{Pdu, Rules, UncheckedPdu};
 use peers::{Ask, Patience, Wanted, path_and_query};
@@ -23,6 +24,8 @@ use crate::{servers, summary};
 const QUESTIONS: usize = 200;
 /// How many servers are asked besides the one that sent the event.
 const OTHERS: usize = 3;
+/// How long an answer with a whole state may take.
+const STATE_TIME: Duration = Duration::from_secs(120);
 /// Bytes of an answer with a whole state: of a room with a hundred thousand members.
 const STATE_BYTES: usize = 256 << 20;
 
@@ -196,7 +199,9 @@ impl Errand {
     /// The state before an event with the events behind it, whole.
     pub(crate) async fn state(&self, id: &EventId) -> Result<Vec<Pdu>> {
         let path = self.path("state", None, &[("event_id", id.as_str())]);
-        let ask = || Ask::get(path.clone()).patience(Patience::long().bytes(STATE_BYTES));
+        let ask = || {
+            Ask::get(path.clone()).patience(Patience::long().time(STATE_TIME).bytes(STATE_BYTES))
+        };
         let what = format!("the state at {id}");
         let State {
             mut pdus,

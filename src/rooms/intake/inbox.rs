@@ -4,6 +4,7 @@
 //! What may come in at all is decided here; what an event needs is got in `gather.rs`; whose turn it is, in `queue.rs`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use event::{Rules, UncheckedPdu};
 use ruma::{EventId, OwnedEventId, OwnedServerName, RoomId, ServerName};
@@ -27,6 +28,8 @@ const WAITING: usize = 1_000;
 const AT_ONCE: usize = 50;
 /// How many rows of a room's inbox are looked at for those whose time has come.
 const LOOKED_AT: usize = 5_000;
+/// How long it may take to get what one event needs.
+const PATIENCE: Duration = Duration::from_secs(180);
 /// When an event that lacks something is tried again, in milliseconds after each failure; after the last it is given up.
 const RETRIES: [u64; 6] = [5_000, 30_000, 120_000, 600_000, 1_800_000, 3_600_000];
 /// Of how many events of a room it is kept why they were given up.
@@ -139,7 +142,10 @@ impl Rooms {
         for (pdu, row) in ready {
             let origin = OwnedServerName::try_from(row.origin.as_str());
             let errand = Errand::new(self, room, origin.as_deref().ok())?;
-            match errand.bring(&pdu).await {
+            // What has been stored by then stays; a room does not wait for ever for a server that drips.
+            let brought = tokio::time::timeout(PATIENCE, errand.bring(&pdu)).await;
+            let late = |_| Err(Error::NotHad("what it builds on took too long".to_owned()));
+            match brought.unwrap_or_else(late) {
                 Ok(taken) => {
                     tracing::debug!(event = %pdu.event_id(), ?taken, "an event was judged");
                 }

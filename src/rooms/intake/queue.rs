@@ -17,7 +17,7 @@ use crate::error::Result;
 use crate::members;
 
 /// How many rooms are worked on at once. Most of that time is spent waiting for other servers.
-const WORKERS: usize = 16;
+const WORKERS: usize = 64;
 /// When a room is taken up again in which something failed that should not, in milliseconds.
 const AFTER_FAILURE: u64 = 10_000;
 /// How many arrivals there may be in a millisecond before they are numbered into the next.
