@@ -2,6 +2,8 @@
 //! all others are, by what authorises them and by the state before them, and take the positions that were kept in front of
 //! the event that follows them. Nobody is told of them, and no state of today changes.
 
+use std::time::Duration;
+
 use event::Pdu;
 use ruma::{OwnedEventId, RoomId};
 use store::{EventNo, Order, Pos, RoomNo, Snapshot, tables};
@@ -26,6 +28,8 @@ const LEAST: usize = 20;
 const MOST: usize = 100;
 /// How many stretches are got on the way to the event of a moment.
 const STRETCHES: usize = 20;
+/// How long a reader waits for what came before; what has come by then stays.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// For how long a hole that nobody could fill is left alone, in milliseconds.
 const BARREN: u64 = 60_000;
 
@@ -44,7 +48,10 @@ impl Rooms {
         if self.queue().is_barren(room, pos, self.now()) {
             return Ok(false);
         }
-        match self.fill_hole(room, pos, event, limit).await {
+        let filling = self.fill_hole(room, pos, event, limit);
+        let late = |_| Err(Error::NotHad("it took too long".to_owned()));
+        let filled = tokio::time::timeout(PATIENCE, filling).await;
+        match filled.unwrap_or_else(late) {
             Ok(0) => {}
             Ok(_) => return Ok(true),
             Err(error) if error.is_want() => {

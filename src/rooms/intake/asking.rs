@@ -24,6 +24,8 @@ use crate::{servers, summary};
 const QUESTIONS: usize = 200;
 /// How many servers are asked besides the one that sent the event.
 const OTHERS: usize = 3;
+/// Bytes of an answer with a stretch of the past: a hundred events of the largest size.
+const BACKFILL_BYTES: usize = 8 << 20;
 /// How long an answer with a whole state may take.
 const STATE_TIME: Duration = Duration::from_secs(120);
 /// Bytes of an answer with a whole state: of a room with a hundred thousand members.
@@ -217,7 +219,7 @@ impl Errand {
         let mut query: Vec<(&str, &str)> = from.iter().map(|id| ("v", id.as_str())).collect();
         query.push(("limit", &limit));
         let path = self.path("backfill", None, &query);
-        let ask = || Ask::get(path.clone());
+        let ask = || Ask::get(path.clone()).patience(Patience::quick().bytes(BACKFILL_BYTES));
         let some = |pdus: Pdus| (!pdus.pdus.is_empty()).then_some(pdus);
         let Pdus { pdus } = self.ask("what came before", ask, some).await?;
         self.verified(pdus).await
