@@ -44,6 +44,12 @@ pub(super) struct Server {
     pub(super) deaf: Arc<std::sync::Mutex<BTreeSet<&'static str>>>,
 }
 
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.supervisor.stop();
+    }
+}
+
 pub(super) fn user(name: &str) -> OwnedUserId {
     name.try_into().unwrap()
 }
