@@ -117,6 +117,13 @@ pub fn joined_here(s: &Snapshot, room: RoomNo) -> impl Iterator<Item = Result<Me
         .map(member)
 }
 
+/// Other servers' users who are in a room.
+pub fn joined_elsewhere(s: &Snapshot, room: RoomNo) -> impl Iterator<Item = Result<Member>> + '_ {
+    let prefix = (room, Membership::Join.code(), true);
+    s.prefix(tables::MEMBERS, &prefix, Order::Forward)
+        .map(member)
+}
+
 type MemberKey = (RoomNo, u8, bool, UserNo);
 
 fn member(row: Result<(MemberKey, MemberRow), store::Error>) -> Result<Member> {

@@ -141,6 +141,11 @@ impl Stored {
         self.row.redacted_by
     }
 
+    /// Whether its server asked us to bring it into the room, so that the others in it hear of it from us.
+    pub fn is_relayed(&self, s: &Snapshot) -> Result<bool> {
+        Ok(s.contains(tables::RELAYED, &self.no)?)
+    }
+
     /// The transaction ID with which this device of the sender sent it.
     #[must_use]
     pub fn transaction_id(&self, user: UserNo, device: &str) -> Option<&str> {

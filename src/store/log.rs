@@ -194,6 +194,13 @@ pub enum Change {
         #[n(1)]
         room: RoomNo,
     },
+    /// Something is to be told to a user's pushers.
+    #[n(12)]
+    Push {
+        /// Whose.
+        #[n(0)]
+        user: UserNo,
+    },
     /// Messages wait to be sent to devices of another server's users.
     #[n(11)]
     ToDeviceOut {

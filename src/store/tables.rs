@@ -11,7 +11,16 @@ use crate::rows;
 use crate::table::{Hint, Spec, Table};
 
 /// Every table, by heading.
-pub const ALL: &[&[Spec]] = &[STORE, PEERS, ROOMS_TABLES, USERS, MEDIA_TABLES, SYNC, HOUSE];
+pub const ALL: &[&[Spec]] = &[
+    STORE,
+    PEERS,
+    ROOMS_TABLES,
+    USERS,
+    MEDIA_TABLES,
+    SYNC,
+    OUTBOX,
+    HOUSE,
+];
 
 /// Every table there is: what an engine has to open.
 pub fn all() -> impl Iterator<Item = Spec> {
@@ -95,6 +104,9 @@ pub const SUMMARIES: Table<RoomNo, rows::rooms::SummaryRow> = table("summaries",
 
 /// event → its canonical bytes and what readers ask first.
 pub const EVENTS: Table<EventNo, rows::rooms::EventRow> = table("events", Hint::Append);
+
+/// event → (). Events of other servers that they asked us to bring into a room: the others in it hear of them from us.
+pub const RELAYED: Table<EventNo, ()> = table("relayed", Hint::Point);
 
 /// earlier event, later event → (). Which events follow an event in the graph.
 pub const EDGES: Table<(EventNo, EventNo), ()> = table("edges", Hint::Append);
@@ -199,6 +211,7 @@ const ROOMS_TABLES: &[Spec] = &[
     ROOM_HEADS.spec(),
     SUMMARIES.spec(),
     EVENTS.spec(),
+    RELAYED.spec(),
     EDGES.spec(),
     TIMELINE.spec(),
     BUMPS.spec(),
@@ -305,6 +318,10 @@ pub const DEVICE_LIST_LAST: Table<UserNo, Pos> = table("device_list_last", Hint:
 /// position → whose devices or keys changed then, and not since.
 pub const DEVICE_LIST_LOG: Table<Pos, UserNo> = table("device_list_log", Hint::Append);
 
+/// user, device → its latest change, as other servers are told; under no device, that of the cross-signing keys.
+pub const DEVICE_CHANGES: Table<(UserNo, String), rows::users::DeviceChange> =
+    table("device_changes", Hint::Point);
+
 /// signer, position → whose keys they signed then.
 pub const SIGNED_LOG: Table<(UserNo, Pos), UserNo> = table("signed_log", Hint::Append);
 
@@ -350,6 +367,10 @@ pub const PUSHERS: Table<(UserNo, String, String), rows::users::Pusher> =
 /// push key, application, user → nothing. Whose pushers have this push key.
 pub const PUSHER_OWNERS: Table<(String, String, UserNo), ()> = table("pusher_owners", Hint::Point);
 
+/// user, push key, application, position → what the pusher is to be told.
+pub const PUSH_QUEUE: Table<(UserNo, String, String, Pos), rows::users::Push> =
+    table("push_queue", Hint::Queue);
+
 /// user, id → filter.
 pub const FILTERS: Table<(UserNo, String), Json> = table("filters", Hint::Point);
 
@@ -380,6 +401,7 @@ const USERS: &[Spec] = &[
     FOREIGN_SIGNATURES.spec(),
     DEVICE_LIST_LAST.spec(),
     DEVICE_LIST_LOG.spec(),
+    DEVICE_CHANGES.spec(),
     SIGNED_LOG.spec(),
     REMOTE_DEVICES.spec(),
     TO_DEVICE.spec(),
@@ -393,6 +415,7 @@ const USERS: &[Spec] = &[
     ACCOUNT_DATA_LOG.spec(),
     PUSHERS.spec(),
     PUSHER_OWNERS.spec(),
+    PUSH_QUEUE.spec(),
     FILTERS.spec(),
     PRESENCE.spec(),
     PRESENCE_LOG.spec(),
@@ -433,6 +456,21 @@ pub const SLIDING_ROOMS: Table<(UserNo, String, String, RoomNo), rows::sync::Tol
     table("sliding_rooms", Hint::Point);
 
 const SYNC: &[Spec] = &[UNREAD.spec(), SLIDING.spec(), SLIDING_ROOMS.spec()];
+
+// ── outbox ──
+
+/// server → how far it has been told, and the transaction that it has not answered yet.
+pub const DESTINATIONS: Table<String, rows::outbox::DestinationRow> =
+    table("destinations", Hint::Point);
+
+/// server, room → from where to where it was not told. Of servers that cannot be reached or are slow.
+pub const OWED: Table<(String, RoomNo), rows::outbox::OwedRow> = table("owed", Hint::Queue);
+
+/// server, user → the changes of the user's device list that it has not been told.
+pub const OWED_DEVICE_LISTS: Table<(String, UserNo), rows::outbox::OwedRow> =
+    table("owed_device_lists", Hint::Queue);
+
+const OUTBOX: &[Spec] = &[DESTINATIONS.spec(), OWED.spec(), OWED_DEVICE_LISTS.spec()];
 
 // ── house ──
 

@@ -1,6 +1,6 @@
 //! Cross-signing: the three keys by which a user vouches for their own devices and for other people (CS "Cross-signing").
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ruma::{CanonicalJsonObject, CanonicalJsonValue, OwnedUserId, UserId};
 use serde_json::value::RawValue;
@@ -203,7 +203,7 @@ fn replace(tx: &mut Tx, no: UserNo, user: &UserId, keys: &SigningKeys) -> Result
         }
     }
     if changed {
-        device_lists::note(tx, no)?;
+        device_lists::note(tx, no, &[device_lists::SIGNING_KEYS])?;
     }
     Ok(())
 }
@@ -280,7 +280,8 @@ pub type SignatureFailures = BTreeMap<OwnedUserId, BTreeMap<String, Error>>;
 struct Signing<'a> {
     signer: UserNo,
     signer_id: &'a UserId,
-    changed: bool,
+    /// The devices whose keys got signatures, and what stands for the master key.
+    changed: BTreeSet<String>,
 }
 
 impl Signing<'_> {
@@ -333,7 +334,7 @@ impl Signing<'_> {
             ..row
         };
         tx.put(DEVICE_KEYS, &(self.signer, device), &row)?;
-        self.changed = true;
+        self.changed.insert(device.to_owned());
         Ok(())
     }
 
@@ -388,7 +389,7 @@ impl Signing<'_> {
             &place,
             signed_json::write(&master.object)?.as_str(),
         )?;
-        self.changed = true;
+        self.changed.insert(device_lists::SIGNING_KEYS.to_owned());
         Ok(())
     }
 
@@ -482,7 +483,7 @@ impl Users {
             let mut signing = Signing {
                 signer: no,
                 signer_id: &user,
-                changed: false,
+                changed: BTreeSet::new(),
             };
             let mut failures = SignatureFailures::new();
             for (target, keys) in &signed {
@@ -499,8 +500,9 @@ impl Users {
                     }
                 }
             }
-            if signing.changed {
-                device_lists::note(tx, no)?;
+            if !signing.changed.is_empty() {
+                let changed: Vec<&str> = signing.changed.iter().map(String::as_str).collect();
+                device_lists::note(tx, no, &changed)?;
             }
             Ok(failures)
         })

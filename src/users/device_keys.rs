@@ -238,7 +238,7 @@ pub(crate) fn put(
     if let Some(keys) = &upload.device_keys
         && store(tx, no, user, device, keys)?
     {
-        device_lists::note(tx, no)?;
+        device_lists::note(tx, no, &[device])?;
     }
     one_time_keys::put(tx, no, device, &upload.one_time, &upload.fallback)
 }

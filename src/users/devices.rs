@@ -116,12 +116,14 @@ fn remove_where(
             devices.push(device);
         }
     }
-    let mut had_keys = false;
-    for device in devices {
-        had_keys |= remove(tx, user, &device)?;
+    let mut had_keys = Vec::new();
+    for device in &devices {
+        if remove(tx, user, device)? {
+            had_keys.push(device.as_str());
+        }
     }
-    if had_keys {
-        device_lists::note(tx, user)?;
+    if !had_keys.is_empty() {
+        device_lists::note(tx, user, &had_keys)?;
     }
     Ok(())
 }
@@ -236,7 +238,7 @@ impl Users {
             tx.put(DEVICES, &(no, &key), &row)?;
             // The name goes out with the keys.
             if device_keys::has(tx, no, &key)? {
-                device_lists::note(tx, no)?;
+                device_lists::note(tx, no, &[&key])?;
             }
             Ok(())
         })

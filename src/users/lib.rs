@@ -21,6 +21,7 @@ pub mod one_time_keys;
 pub mod passwords;
 pub mod presence;
 pub mod profile;
+pub mod push_queue;
 pub mod push_rules;
 pub mod pushers;
 pub mod registration;
@@ -78,6 +79,7 @@ struct Inner {
     outboxes: to_device_out::Outboxes,
     profiles: profile::Hot,
     rules: push_rules::Hot,
+    pushed: pushers::Pushed,
     ignored: account_data::HotIgnored,
     presence: presence::Live,
     uia: uia::Sessions,
@@ -108,6 +110,7 @@ impl Users {
             outboxes: to_device_out::Outboxes::new(4_096),
             profiles: profile::Hot::new(settings.cached_users),
             rules: push_rules::Hot::new(settings.cached_users),
+            pushed: pushers::Pushed::default(),
             ignored: account_data::HotIgnored::new(settings.cached_users),
             presence: presence::Live::default(),
             uia: uia::Sessions::new(clock.clone(), random.clone()),

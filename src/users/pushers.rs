@@ -1,12 +1,15 @@
 //! Pushers: where to tell of events for a user (CS "Push Notifications"). Telling is in `outbox`.
 
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+
 use ruma::{DeviceId, OwnedDeviceId, UserId};
 use serde_json::value::RawValue;
 use store::rows::users::Pusher as Row;
 use store::tables::{PUSHER_OWNERS, PUSHERS};
-use store::{Order, Snapshot, Tx, UserNo};
+use store::{Order, Snapshot, Store, Tx, UserNo};
 
-use crate::{Error, Users};
+use crate::{Error, Users, push_queue};
 
 /// Most pushers of one user.
 const MOST: usize = 100;
@@ -30,6 +33,28 @@ pub struct Pusher {
     pub created: u64,
     /// Whether it is to be used.
     pub enabled: bool,
+}
+
+/// Who has pushers, in memory; perhaps somebody who had some, too.
+#[derive(Default)]
+pub(crate) struct Pushed(Mutex<Option<HashSet<UserNo>>>);
+
+impl Pushed {
+    fn with<T>(
+        &self,
+        store: &Store,
+        look: impl FnOnce(&mut HashSet<UserNo>) -> T,
+    ) -> Result<T, Error> {
+        let mut pushed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pushed) = &mut *pushed {
+            return Ok(look(pushed));
+        }
+        let mut found = HashSet::new();
+        for key in store.snapshot().scan(PUSHERS, .., Order::Forward).keys() {
+            found.insert(key?.0);
+        }
+        Ok(look(pushed.insert(found)))
+    }
 }
 
 /// A pusher to be set.
@@ -96,6 +121,7 @@ pub(crate) fn remove_of_device(tx: &mut Tx, user: UserNo, device: &str) -> Resul
 fn remove(tx: &mut Tx, user: UserNo, pushkey: &str, app_id: &str) {
     tx.delete(PUSHERS, &(user, pushkey, app_id));
     tx.delete(PUSHER_OWNERS, &(pushkey, app_id, user));
+    push_queue::forget(tx, &(user, pushkey.to_owned(), app_id.to_owned()));
 }
 
 fn put(tx: &mut Tx, user: UserNo, row: &Row, new: &NewPusher) -> Result<(), Error> {
@@ -125,7 +151,41 @@ fn put(tx: &mut Tx, user: UserNo, row: &Row, new: &NewPusher) -> Result<(), Erro
     )?)
 }
 
+/// A pusher.
+pub fn get(s: &Snapshot, place: &push_queue::Place) -> Result<Option<Pusher>, Error> {
+    let (user, pushkey, app_id) = place;
+    let all = list(s, *user)?;
+    let wanted = |pusher: &Pusher| pusher.pushkey == *pushkey && pusher.app_id == *app_id;
+    Ok(all.into_iter().find(wanted))
+}
+
+/// Removes a pusher that its gateway does not want to hear of again.
+pub fn reject(tx: &mut Tx, place: &push_queue::Place) {
+    let (user, pushkey, app_id) = place;
+    remove(tx, *user, pushkey, app_id);
+}
+
 impl Users {
+    /// Those among these users who may have pushers.
+    pub fn with_pushers(
+        &self,
+        users: impl IntoIterator<Item = UserNo>,
+    ) -> Result<Vec<UserNo>, Error> {
+        self.inner.pushed.with(self.store(), |pushed| {
+            users
+                .into_iter()
+                .filter(|user| pushed.contains(user))
+                .collect()
+        })
+    }
+
+    /// Whether anybody may have pushers.
+    pub fn has_any_pushers(&self) -> Result<bool, Error> {
+        self.inner
+            .pushed
+            .with(self.store(), |pushed| !pushed.is_empty())
+    }
+
     /// A user's pushers.
     pub async fn pushers(&self, user: &UserId) -> Result<Vec<Pusher>, Error> {
         let no = self.local_no(user)?;
@@ -156,6 +216,10 @@ impl Users {
             created: self.now(),
             enabled: new.enabled,
         };
+        // Before there is one, so that nobody who looks after that misses it.
+        self.inner
+            .pushed
+            .with(self.store(), |pushed| pushed.insert(no))?;
         self.write(move |tx| put(tx, no, &row, &new)).await
     }
 

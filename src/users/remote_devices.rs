@@ -187,7 +187,7 @@ impl Users {
             )?;
             // Who knew nothing has nothing to forget.
             if changed && before.is_some() {
-                device_lists::note(tx, no)?;
+                device_lists::note(tx, no, &[])?;
             }
             Ok(())
         })
@@ -237,7 +237,7 @@ impl Users {
                     },
                 )?;
             }
-            device_lists::note(tx, no)?;
+            device_lists::note(tx, no, &[])?;
             Ok(match (known, complete) {
                 (true, true) => Freshness::Fresh,
                 (true, false) => Freshness::Stale,
@@ -270,7 +270,7 @@ impl Users {
                 }
             }
             if changed {
-                device_lists::note(tx, no)?;
+                device_lists::note(tx, no, &[])?;
             }
             Ok(())
         })

@@ -88,7 +88,7 @@ impl Rooms {
         if membership == Membership::Join {
             self.may_still_enter(&pdu).await?;
         }
-        let (taken, _) = self.take_in(pdu).await?;
+        let taken = self.take_in_for_others(pdu).await?;
         match taken {
             Taken::Accepted(_) => Ok(()),
             Taken::SoftFailed(reason) | Taken::Rejected(reason) => Err(Error::Forbidden(reason)),

@@ -49,6 +49,20 @@ impl Rooms {
             .await?;
         Ok((outcome, pos))
     }
+
+    /// As [`Rooms::take_in`], for an event that its server asks us to bring into a room (`/send_join` and its like): the
+    /// other servers there hear of it from us.
+    pub(crate) async fn take_in_for_others(&self, pdu: Pdu) -> Result<Taken> {
+        let room_id = pdu.room_id().to_owned();
+        let take = move |composer: &mut Composer| {
+            let taken = composer.take_in(&pdu, &[])?;
+            if let Taken::Accepted(event) = &taken {
+                composer.tx.put(tables::RELAYED, event, &())?;
+            }
+            Ok(taken)
+        };
+        Ok(self.thoroughly(&room_id, take).await?.outcome)
+    }
 }
 
 impl Composer {

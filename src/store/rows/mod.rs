@@ -4,6 +4,7 @@
 
 pub mod house;
 pub mod media;
+pub mod outbox;
 pub mod peers;
 pub mod rooms;
 pub mod sync;

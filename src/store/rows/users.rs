@@ -5,7 +5,7 @@ use minicbor::{Decode, Encode};
 
 use crate::cbor_row;
 use crate::log::Pos;
-use crate::numbers::{RoomNo, UserNo};
+use crate::numbers::{EventNo, RoomNo, UserNo};
 
 /// An account of this server. It is never removed, so that its name is never given again.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
@@ -200,6 +200,40 @@ pub struct FallbackKey {
     pub used: bool,
 }
 
+/// What a pusher is to be told.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Push {
+    /// The event that the user is notified of; none if only the number of unread ones has changed.
+    #[n(0)]
+    pub event: Option<EventNo>,
+    /// How many notifications the user has not read, over all rooms.
+    #[n(1)]
+    pub unread: u64,
+    /// Whether it is shown as a mention.
+    #[n(2)]
+    #[cbor(default)]
+    pub highlight: bool,
+    /// The sound to play.
+    #[n(3)]
+    pub sound: Option<String>,
+    /// When it was queued, in milliseconds since 1970.
+    #[n(4)]
+    pub queued: u64,
+}
+
+/// The latest change of a device.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct DeviceChange {
+    /// When it was.
+    #[n(0)]
+    pub pos: Pos,
+    /// The change of a device of the same user before it.
+    #[n(1)]
+    pub previous: Option<Pos>,
+}
+
 /// What we know of the device list of another server's user.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
@@ -346,6 +380,8 @@ cbor_row!(
     Seen,
     DeviceKeys,
     FallbackKey,
+    DeviceChange,
+    Push,
     RemoteDevices,
     KeyBackup,
     BackedUpKey,
