@@ -16,6 +16,7 @@ mod json;
 mod lazy;
 mod members;
 pub mod notifications;
+mod push;
 mod ringer;
 mod scope;
 mod sight;
@@ -110,6 +111,7 @@ impl Sync {
         supervisor.start(ringer::Ringer::new(self.clone()));
         supervisor.start(unread::Keeper::new(self.clone()));
         supervisor.start(sliding::Sweeper::new(self.clone()));
+        supervisor.start(push::Pushing::new(self.clone()));
     }
 
     pub(crate) fn inner(&self) -> &Inner {

@@ -4,6 +4,7 @@ mod cost;
 mod elsewhere;
 mod house;
 mod model;
+mod pushing;
 mod slides;
 mod sliding;
 mod telling;

@@ -5,7 +5,7 @@
 //! and then so that a restart does not begin from the first event (`keeper.rs`). What an event is, apart from who reads it, is
 //! found out once for all readers (`prepared.rs`).
 //!
-//! Client-server API, "Receiving notifications"; the push follower asks [`Sync::push_actions`] and [`Sync::unread_rooms`].
+//! Client-server API, "Receiving notifications"; what pushers are told is found out in `push.rs`.
 
 mod keeper;
 mod memo;
