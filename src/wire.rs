@@ -8,6 +8,7 @@ use actions::{Choices, House};
 use base::{Config, SharedClock, SharedRandom, Supervisor};
 use client_api::App;
 use media::Media;
+use outbox::Outbox;
 use peers::{OwnKey, Peers, Transport};
 use rooms::Rooms;
 use store::Store;
@@ -27,6 +28,8 @@ pub(crate) struct Wired {
     pub app: App,
     /// What the handlers of other servers' requests hold.
     pub federation: federation_api::App,
+    /// What must leave the building.
+    pub outbox: Outbox,
     /// Who runs it.
     pub supervisor: Supervisor,
 }
@@ -101,6 +104,15 @@ pub(crate) fn wire(config: &Config, ground: Ground) -> Result<Wired, Failure> {
         supervisor.tasks(),
         choices,
     );
+    let outbox = Outbox::new(outbox::Needs {
+        store: store.clone(),
+        rooms: rooms.clone(),
+        users: users.clone(),
+        peers: peers.clone(),
+        clock: clock.clone(),
+        random: random.clone(),
+        config: config.federation.clone(),
+    })?;
     let sync = Sync::new(store.clone(), rooms, users.clone(), clock.clone(), &random);
     let web = Web::new(Needs {
         limits: config.limits.clone(),
@@ -121,6 +133,7 @@ pub(crate) fn wire(config: &Config, ground: Ground) -> Result<Wired, Failure> {
         house,
         app,
         federation,
+        outbox,
         supervisor,
     })
 }
@@ -134,6 +147,7 @@ impl Wired {
             .start(rooms::delayed::Sender::new(self.house.rooms.clone()));
         self.house.rooms.start(&self.supervisor);
         self.app.sync.start(&self.supervisor);
+        self.outbox.start(&self.supervisor);
     }
 
     /// What is served to everybody: people's clients and other servers.
