@@ -1,5 +1,7 @@
 //! Rooms that this server is not in: what a client is told of an invitation to one, and of its end.
 
+use std::time::Duration;
+
 use base::config::RoomsConfig;
 use base::{ManualClock, SeededRandom};
 use bytes::Bytes;
@@ -54,6 +56,17 @@ async fn told(house: &House, since: Option<&str>) -> Value {
     house.ask(&bob, params).await
 }
 
+/// The same by sliding sync: where it came to, and what it tells of a room.
+async fn slid(house: &House, pos: Option<&str>, room: &OwnedRoomId) -> (String, Value) {
+    let bob = house.identity("bob", "SLIDING").await;
+    let body = json!({ "lists": { "all": {
+        "ranges": [[0, 9]], "timeline_limit": 5, "required_state": [["m.room.member", "$ME"]],
+    } } });
+    let answer = house.slide(&bob, pos, Duration::ZERO, &body).await.unwrap();
+    let pos = answer["pos"].as_str().unwrap().to_owned();
+    (pos, answer["rooms"][room.as_str()].clone())
+}
+
 /// Another server with a room of its carol's, which nobody may join uninvited.
 async fn there(house: &House) -> (Rooms, OwnedRoomId) {
     let name = <&ServerName>::try_from("there").unwrap();
@@ -98,6 +111,8 @@ async fn an_invitation_from_another_server_is_told_and_so_is_its_end() {
     let (there, room) = there(&house).await;
     let first = told(&house, None).await;
     let since = first["next_batch"].as_str().unwrap().to_owned();
+    let (pos, nothing) = slid(&house, None, &room).await;
+    assert!(nothing.is_null());
     let change = Change {
         room_id: room.clone(),
         sender: <&UserId>::try_from("@carol:there").unwrap().to_owned(),
@@ -125,6 +140,10 @@ async fn an_invitation_from_another_server_is_told_and_so_is_its_end() {
         }));
     }
 
+    let (pos, invite) = slid(&house, Some(&pos), &room).await;
+    assert_eq!(invite["name"], "Elsewhere");
+    assert!(invite["invite_state"].is_array());
+
     let answer = told(&house, Some(&since)).await;
     let since = answer["next_batch"].as_str().unwrap().to_owned();
     house
@@ -136,6 +155,13 @@ async fn an_invitation_from_another_server_is_told_and_so_is_its_end() {
     let left = &answer["rooms"]["leave"][room.as_str()]["timeline"]["events"];
     assert_eq!(left[0]["content"]["membership"], "leave", "{answer}");
     assert!(answer["rooms"].get("invite").is_none(), "{answer}");
+    let (pos, over) = slid(&house, Some(&pos), &room).await;
+    assert_eq!(
+        over["required_state"][0]["content"]["membership"], "leave",
+        "{over}"
+    );
+    assert!(over.get("invite_state").is_none());
+    assert!(slid(&house, Some(&pos), &room).await.1.is_null());
     let anew = told(&house, None).await;
     assert!(anew.get("rooms").is_none(), "{anew}");
 }
