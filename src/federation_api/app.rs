@@ -3,6 +3,8 @@ use rooms::Snapshot;
 use ruma::UserId;
 use web::{Site, Web};
 
+use crate::transactions::Transactions;
+
 /// The state of all handlers. Clones are handles of the same.
 #[derive(Clone)]
 pub struct App {
@@ -10,6 +12,8 @@ pub struct App {
     pub(crate) house: House,
     /// What every request needs.
     pub(crate) web: Web,
+    /// The transactions under way.
+    pub(crate) transactions: Transactions,
 }
 
 impl Site for App {
@@ -22,7 +26,11 @@ impl App {
     /// Puts the parts together.
     #[must_use]
     pub fn new(house: House, web: Web) -> Self {
-        Self { house, web }
+        Self {
+            house,
+            web,
+            transactions: Transactions::default(),
+        }
     }
 
     /// Reads one moment of the store, on the blocking pool.

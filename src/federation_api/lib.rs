@@ -17,6 +17,7 @@ mod query;
 mod routes;
 mod spaces;
 mod third_party;
+mod transactions;
 mod users;
 
 #[cfg(test)]

@@ -104,6 +104,7 @@ impl Server {
         );
         let supervisor = Supervisor::new(clock.clone());
         let sync = Sync::new(store, rooms.clone(), users.clone(), clock.clone(), &random);
+        rooms.start(&supervisor);
         sync.start(&supervisor);
         supervisor.start(Sweeper::new(users.clone()));
         let choices = Choices {
