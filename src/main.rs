@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use admin::cli::{ExplainCommand, UserCommand};
+use admin::federation::FederationCommand;
 use base::config::{Config, environment, locate};
 use base::{OsRandom, SystemClock};
 use clap::{Parser, Subcommand};
@@ -49,6 +50,9 @@ enum Command {
     /// Say why an event is, or is not, part of its room, and what is odd about a room.
     #[command(subcommand)]
     Explain(ExplainCommand),
+    /// Look at other servers, and change the key that we prove ourselves with.
+    #[command(subcommand)]
+    Federation(FederationCommand),
     /// Say what is wrong with the configuration, if anything is.
     CheckConfig,
 }
@@ -75,6 +79,7 @@ fn begin(line: Line) -> Result<(), Failure> {
         None => runtime.block_on(serve(config)),
         Some(Command::User(command)) => runtime.block_on(administrate(config, command)),
         Some(Command::Explain(command)) => runtime.block_on(explain(config, command)),
+        Some(Command::Federation(command)) => runtime.block_on(federate(config, command)),
         Some(Command::CheckConfig) => {
             Ok(writeln!(std::io::stdout(), "The configuration is fine.")?)
         }
@@ -126,6 +131,13 @@ async fn explain(config: Config, command: ExplainCommand) -> Result<(), Failure>
     };
     let out = &mut std::io::stdout();
     Ok(admin::cli::explain(command, &config.storage.path, open, out).await?)
+}
+
+/// A command about other servers needs neither the running server nor its database.
+async fn federate(config: Config, command: FederationCommand) -> Result<(), Failure> {
+    let (clock, random) = (SystemClock::shared(), OsRandom::shared());
+    let out = &mut std::io::stdout();
+    Ok(admin::federation::run(command, &config, clock, random, out).await?)
 }
 
 /// The server over the database in the data directory, which is made if there is none.

@@ -9,7 +9,7 @@ use base::{Config, SharedClock, SharedRandom, Supervisor};
 use client_api::App;
 use media::Media;
 use outbox::Outbox;
-use peers::{OwnKey, Peers, Transport};
+use peers::{OldKey, OwnKey, Peers, Transport};
 use rooms::Rooms;
 use store::Store;
 use store::engine::Engine;
@@ -62,7 +62,7 @@ pub(crate) fn wire(config: &Config, ground: Ground) -> Result<Wired, Failure> {
     let peers = Peers::new(peers::Needs {
         config: config.federation.clone(),
         own: key,
-        old_keys: Vec::new(),
+        old_keys: OldKey::load(&config.storage.path)?,
         store: store.clone(),
         clock: clock.clone(),
         random: random.clone(),

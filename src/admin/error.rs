@@ -7,6 +7,9 @@ pub enum Error {
     /// The action itself failed.
     #[error(transparent)]
     Action(#[from] actions::Error),
+    /// Something about our own key, or about asking other servers.
+    #[error(transparent)]
+    Peers(#[from] peers::Error),
     /// The server refused, and said why.
     #[error("{0}")]
     Refused(String),

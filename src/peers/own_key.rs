@@ -7,13 +7,15 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
-use base::{Random, random};
+use base::{Random, Timestamp, random};
 use event::KeyPair;
 use ruma::{OwnedServerName, ServerName};
 
-use crate::Error;
+use crate::{Error, OldKey};
 
 const FILE: &str = "signing.key";
+/// The public halves of keys that were replaced, one in each line as [`OldKey`] is written.
+const OLD: &str = "old_signing.keys";
 
 /// The server's name, and the key that proves it.
 #[derive(Clone, Debug)]
@@ -43,6 +45,31 @@ impl OwnKey {
         Ok(Self::new(server_name, key))
     }
 
+    /// Puts the key in the data directory away, with `now` as the end of its use, and makes another one. To be done while the server is not running.
+    ///
+    /// # Errors
+    /// As [`OwnKey::load_or_create`].
+    pub fn replace(
+        directory: &Path,
+        server_name: &ServerName,
+        random: &dyn Random,
+        now: Timestamp,
+    ) -> Result<(OldKey, Self), Error> {
+        let current = Self::load_or_create(directory, server_name, random)?;
+        let old = OldKey {
+            key_id: current.key.id().to_owned(),
+            key: current.key.public(),
+            expired: now,
+        };
+        // The old key is published before the new one is used: a crash between the two leaves it listed and in use, and then use counts.
+        let mut all = OldKey::load(directory)?;
+        all.retain(|known| known.key_id != old.key_id);
+        all.push(old.clone());
+        let text: String = all.iter().map(|key| format!("{key}\n")).collect();
+        write(directory, OLD, &text).map_err(failed("write", &directory.join(OLD)))?;
+        Ok((old, Self::new(server_name, create(directory, random)?)))
+    }
+
     /// A server that signs with `key`.
     #[must_use]
     pub fn new(server_name: &ServerName, key: KeyPair) -> Self {
@@ -50,6 +77,30 @@ impl OwnKey {
             server_name: server_name.to_owned(),
             key: Arc::new(key),
         }
+    }
+}
+
+impl OldKey {
+    /// The keys that were put away in the data directory.
+    ///
+    /// # Errors
+    /// If the file that lists them cannot be read, or holds something else.
+    pub fn load(directory: &Path) -> Result<Vec<Self>, Error> {
+        let path = directory.join(OLD);
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(failed("read", &path)(error)),
+        };
+        let lines = text.lines().filter(|line| !line.trim().is_empty());
+        lines
+            .map(|line| {
+                Self::parse(line).map_err(|why| Error::KeyMalformed {
+                    path: path.clone(),
+                    why,
+                })
+            })
+            .collect()
     }
 }
 
@@ -96,13 +147,14 @@ fn create(directory: &Path, random: &dyn Random) -> Result<KeyPair, Error> {
         .mode(0o700)
         .create(directory)
         .map_err(failed("make the data directory", directory))?;
-    write(directory, &key).map_err(failed("write", &path))?;
+    let line = format!("ed25519 {} {}\n", key.version(), key.to_base64());
+    write(directory, FILE, &line).map_err(failed("write", &path))?;
     Ok(key)
 }
 
-/// Written aside and renamed, so that a crash leaves a whole key or none.
-fn write(directory: &Path, key: &KeyPair) -> io::Result<()> {
-    let aside = directory.join("signing.key.new");
+/// Written aside and renamed, so that a crash leaves a whole file or none.
+fn write(directory: &Path, name: &str, text: &str) -> io::Result<()> {
+    let aside = directory.join(format!("{name}.new"));
     let mut file = OpenOptions::new()
         .write(true)
         .create(true)
@@ -110,9 +162,9 @@ fn write(directory: &Path, key: &KeyPair) -> io::Result<()> {
         .mode(0o600)
         .open(&aside)?;
     file.set_permissions(fs::Permissions::from_mode(0o600))?;
-    writeln!(file, "ed25519 {} {}", key.version(), key.to_base64())?;
+    file.write_all(text.as_bytes())?;
     file.sync_all()?;
-    fs::rename(&aside, directory.join(FILE))?;
+    fs::rename(&aside, directory.join(name))?;
     File::open(directory)?.sync_all()
 }
 
@@ -196,5 +248,35 @@ mod tests {
         }
         fs::write(&file, format!("ed25519 old {}", key.to_base64())).unwrap();
         assert_eq!(load(data.path()).unwrap().key.id(), "ed25519:old");
+    }
+
+    #[test]
+    fn a_key_that_is_replaced_stays_listed() {
+        let data = tempfile::tempdir().unwrap();
+        let name = server_name!("example.org");
+        assert_eq!(OldKey::load(data.path()).unwrap(), []);
+        let first = load(data.path()).unwrap();
+        let mut listed = Vec::new();
+        for time in [1000, 2000] {
+            let before = load(data.path()).unwrap();
+            let now = Timestamp::from_millis(time);
+            let (old, new) = OwnKey::replace(data.path(), name, &OsRandom, now).unwrap();
+            assert_eq!((old.key, old.expired), (before.key.public(), now));
+            assert_ne!(new.key.id(), before.key.id());
+            assert_eq!(load(data.path()).unwrap().key.id(), new.key.id());
+            listed.push(old);
+            assert_eq!(OldKey::load(data.path()).unwrap(), listed);
+        }
+        assert_eq!(listed[0].key, first.key.public());
+        let text = fs::read_to_string(data.path().join(OLD)).unwrap();
+        assert!(
+            !text.contains(&first.key.to_base64()),
+            "only public halves are listed"
+        );
+        fs::write(data.path().join(OLD), "ed25519:x AAAA soon\n").unwrap();
+        assert!(matches!(
+            OldKey::load(data.path()),
+            Err(Error::KeyMalformed { .. })
+        ));
     }
 }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use base::config::FederationConfig;
 use base::{SharedClock, SharedRandom};
 use bytes::Bytes;
+use event::KeyPair;
 use event::sign::PublicKey;
-use futures_util::future::BoxFuture;
 use ruma::ServerName;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use store::Store;
 
@@ -65,6 +66,10 @@ impl Peers {
         }
         // What we sign with now is not old, whatever the configuration says.
         old_keys.retain(|old| old.key_id != own.key.id());
+        // Of a key that is listed twice, the first end of its use counts.
+        old_keys
+            .sort_by(|one, other| (&one.key_id, one.expired).cmp(&(&other.key_id, other.expired)));
+        old_keys.dedup_by(|later, first| later.key_id == first.key_id);
         let refused = config.refused_keys.iter().map(|key| {
             PublicKey::from_base64(key)
                 .map(PublicKey::to_base64)
@@ -85,6 +90,34 @@ impl Peers {
             store,
         );
         Ok(Self { asker, keys })
+    }
+
+    /// Other servers as somebody asks them who keeps nothing and signs nothing: with a key of the moment, and a memory that goes with it. For
+    /// commands that look at a server from outside.
+    ///
+    /// # Errors
+    /// As [`Peers::new`].
+    pub fn passing(
+        name: &ServerName,
+        config: &FederationConfig,
+        transport: Arc<dyn Transport>,
+        clock: SharedClock,
+        random: SharedRandom,
+    ) -> Result<Self> {
+        let mut seed = [0; 32];
+        random.fill(&mut seed);
+        Self::new(Needs {
+            config: config.clone(),
+            own: OwnKey::new(
+                name,
+                KeyPair::from_seed(&seed, "passing").map_err(Error::Unsignable)?,
+            ),
+            old_keys: Vec::new(),
+            store: Store::memory(),
+            clock,
+            random,
+            transport,
+        })
     }
 
     /// Our own name.
@@ -147,15 +180,40 @@ impl Peers {
         self.backoff().failure(server)
     }
 
-    /// How a server is found, step by step.
-    #[must_use]
-    pub fn explain<'a>(&'a self, server: &'a ServerName) -> BoxFuture<'a, Vec<Step>> {
-        self.asker.transport.explain(server)
+    /// How a server is found and whether it answers, step by step. The last step says whether we can speak with it.
+    pub async fn examine(&self, server: &ServerName) -> Vec<Step> {
+        let mut steps = self.asker.transport.explain(server).await;
+        let version = Ask::get("/_matrix/federation/v1/version")
+            .unsigned()
+            .insisting();
+        steps.push(match self.ask_json::<Version>(server, version).await {
+            Ok(Version { server: Some(says) }) => Step::good(format!(
+                "It says that it is {} {}.",
+                says.name.unwrap_or_default(),
+                says.version.unwrap_or_default()
+            )),
+            Ok(Version { server: None }) => Step::passed("It does not say which software it is."),
+            Err(error) => Step::passed(format!("It does not say which software it is: {error}.")),
+        });
+        steps.push(self.keys.examine(server).await);
+        steps
     }
 
     pub(crate) fn clock(&self) -> &SharedClock {
         &self.asker.clock
     }
+}
+
+/// What a server says about its software.
+#[derive(Deserialize)]
+struct Version {
+    server: Option<Software>,
+}
+
+#[derive(Deserialize)]
+struct Software {
+    name: Option<String>,
+    version: Option<String>,
 }
 
 fn configuration(key: &'static str) -> impl Fn(String) -> Error {

@@ -303,3 +303,31 @@ async fn the_network_of_tests_can_be_disturbed() {
     let (first, second, ()) = tokio::join!(ask(), ask(), release);
     assert_eq!((first.unwrap(), second.unwrap()), ("5".into(), "4".into()));
 }
+
+#[tokio::test]
+async fn a_server_is_examined_to_the_end() {
+    let network = Network::new();
+    let (a, b) = (server_name!("a.example"), server_name!("b.example"));
+    let (alice, bob) = (Peers::for_tests(a, &network), Peers::for_tests(b, &network));
+    let last = async || {
+        let steps = alice.examine(b).await;
+        let last = steps.last().unwrap().clone();
+        (last.outcome, last.sentence)
+    };
+    let (outcome, sentence) = last().await;
+    assert_eq!(outcome, Outcome::Failed, "{sentence}");
+    network.join_as(&bob, |_| async {
+        Response::new(Bytes::from(r#"{"server":{"name":"Bobs","version":"1"}}"#))
+    });
+    let (outcome, sentence) = last().await;
+    assert_eq!(outcome, Outcome::Good, "{sentence}");
+    assert!(
+        sentence.starts_with("It signs with ed25519:test, valid until "),
+        "{sentence}"
+    );
+    let steps = alice.examine(b).await;
+    assert!(
+        steps.contains(&Step::good("It says that it is Bobs 1.")),
+        "{steps:?}"
+    );
+}

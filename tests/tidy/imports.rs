@@ -42,7 +42,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     (
         "admin",
-        &["web", "actions", "rooms", "users", "media", "base", "event"],
+        &[
+            "web", "actions", "rooms", "users", "media", "peers", "base", "event",
+        ],
     ),
     ("xtask", &[]),
 ];

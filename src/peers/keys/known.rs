@@ -127,6 +127,13 @@ impl Known {
         }
     }
 
+    /// The names of the keys that are valid now.
+    pub(crate) fn current(&self, now: u64) -> Vec<&str> {
+        let current = |key: &Key| key.ready().is_current_at(now);
+        let keys = self.keys.iter().filter(|(_, key)| current(key));
+        keys.map(|(key_id, _)| key_id.as_str()).collect()
+    }
+
     /// Whether the server, with a key that is valid now, has signed this.
     pub(crate) fn vouches(&self, server: &ServerName, json: &str, now: u64) -> bool {
         let Ok(object) = canonical::parse_object(json, Json::Strict) else {

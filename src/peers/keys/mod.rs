@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::SharedClock;
+use base::{SharedClock, Timestamp};
 use futures_util::stream::{self, StreamExt};
 use quick_cache::sync::Cache;
 use ruma::{OwnedServerName, ServerName};
@@ -25,6 +25,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::asker::Asker;
 use crate::error::{Error, Result};
+use crate::trace::Step;
 use fetch::Fetches;
 use known::Known;
 use own::OwnKeys;
@@ -188,6 +189,21 @@ impl Keys {
         if !missing.is_empty() {
             self.ask_notaries(&missing).await;
         }
+    }
+
+    /// Fetches a server's document and says what came of it.
+    pub(crate) async fn examine(&self, server: &ServerName) -> Step {
+        if let Err(error) = self.fetch_document(server).await {
+            return Step::failed(format!("Its keys cannot be fetched: {error}."));
+        }
+        let now = self.inner.clock.now().millis();
+        let known = self.known(server).unwrap_or_default();
+        let names = known.current(now).join(", ");
+        if names.is_empty() {
+            return Step::failed("It publishes keys, none of which is valid now.");
+        }
+        let until = Timestamp::from_millis(known.trusted_until());
+        Step::good(format!("It signs with {names}, valid until {until}."))
     }
 
     /// What is known of a server's keys.

@@ -80,6 +80,12 @@ impl Real {
         Self::over(config, Arc::new(SystemDns::new()?), clock, random)
     }
 
+    /// The network, ready to be handed around.
+    #[must_use]
+    pub fn shared(self) -> Arc<dyn Transport> {
+        Arc::new(self)
+    }
+
     fn over(
         config: &FederationConfig,
         dns: Arc<dyn Dns>,
