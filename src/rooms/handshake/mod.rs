@@ -5,7 +5,7 @@
 //! (`answer.rs`). As the *newcomer* we ask (`asking.rs`), fill templates field by field (`fill.rs`), read what a room is
 //! (`scan.rs`, `arrival.rs`), and take it in as a whole (`join.rs`); departures and knocks of our users elsewhere are in
 //! `depart.rs`, invitations in `invite.rs` and `invited.rs`, and what is remembered of rooms that we are not in, in `outside.rs`; how that ends from the
-//! other side, in `withdrawn.rs`.
+//! other side, in `rescind.rs`.
 //! HTTP is not known here: `federation_api` and `peers` speak it.
 
 mod answer;
@@ -25,7 +25,6 @@ mod resident;
 mod scan;
 mod template;
 mod voucher;
-mod withdrawn;
 
 pub use answer::SendJoinAnswer;
 pub use depart::KnockRemote;

@@ -82,14 +82,11 @@ impl Rooms {
             }
             Ok::<_, Error>((delivery.answers, delivery.queued, delivery.outside))
         };
-        let ((mut answers, queued, outside), _) = self.store().write(deliver).await?;
+        let ((answers, queued, outside), _) = self.store().write(deliver).await?;
         self.queue().arrived(origin, &queued);
-        for pdu in outside.into_iter().filter_map(|number| pdus.get(number)) {
-            if let Some(event_id) = self.withdrawn(pdu).await? {
-                answers.retain(|(id, _)| *id != event_id);
-                answers.push((event_id, Ok(())));
-            }
-        }
+        let outside = outside.into_iter().filter_map(|number| pdus.get(number));
+        let outside: Vec<Box<RawValue>> = outside.cloned().collect();
+        self.take_rescissions(&outside).await?;
         Ok(answers)
     }
 
