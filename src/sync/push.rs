@@ -168,13 +168,21 @@ impl Judging<'_> {
                     concerned.sort_unstable();
                     concerned.dedup();
                     for user in concerned {
-                        let push = self.event(user, *room, *pos, *event)?;
+                        let push = passable(self.event(user, *room, *pos, *event))?;
                         pushes.extend(push.map(|push| (user, *pos, push)));
                     }
                 }
                 Change::Receipt { room, user, .. } if !users.with_pushers([*user])?.is_empty() => {
-                    let push = self.read(*user, *room)?;
+                    let push = passable(self.read(*user, *room))?;
                     pushes.extend(push.map(|push| (*user, *pos, push)));
+                }
+                // An invitation to a room that this server is not in.
+                Change::Invite { user, room } if !users.with_pushers([*user])?.is_empty() => {
+                    let standing = members::standing(self.s, *room, *user)?;
+                    if let Some(standing) = standing.filter(|standing| standing.since == *pos) {
+                        let push = passable(self.event(*user, *room, *pos, standing.event))?;
+                        pushes.extend(push.map(|push| (*user, *pos, push)));
+                    }
                 }
                 Change::Filter { user } => {
                     self.badges.remove(user);
@@ -254,5 +262,21 @@ impl Judging<'_> {
         let badge = Arc::new(badge);
         self.badges.insert(viewer.user, badge.clone());
         Ok(badge)
+    }
+}
+
+/// What cannot be judged notifies nobody, and does not stop what comes after it; a store that fails does.
+fn passable(judged: Result<Option<Push>>) -> Result<Option<Push>> {
+    match judged {
+        Err(
+            error @ (Error::Store(_)
+            | Error::Rooms(rooms::Error::Store(_))
+            | Error::Users(users::Error::Store(_))),
+        ) => Err(error),
+        Err(error) => {
+            tracing::error!(%error, "an event cannot be judged by push rules");
+            Ok(None)
+        }
+        judged => judged,
     }
 }
