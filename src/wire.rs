@@ -146,7 +146,6 @@ impl Wired {
         self.supervisor
             .start(rooms::delayed::Sender::new(self.house.rooms.clone()));
         self.house.rooms.start(&self.supervisor);
-        self.house.rooms.start(&self.supervisor);
         self.app.sync.start(&self.supervisor);
         self.outbox.start(&self.supervisor);
     }
