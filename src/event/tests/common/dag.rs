@@ -2,11 +2,11 @@
 
 use event::resolve::{self, Known, StateMap};
 use event::rules::{EventIds, References, RoomIds};
-use event::{Pdu, Rules, UncheckedPdu, Verdict, auth};
+use event::{KeyPair, Pdu, Rules, UncheckedPdu, Verdict, auth, sign};
 use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
-use ruma::{EventId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, UserId};
+use ruma::{CanonicalJsonObject, EventId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, UserId};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 
@@ -138,6 +138,14 @@ struct Maker {
     /// Earlier ideas of the room, which somebody may still have.
     stale: Vec<StateMap>,
     clock: u64,
+}
+
+/// What third-party invites are known by. Few, so that they conflict.
+const TOKENS: [&str; 2] = ["token", "other token"];
+
+/// The keys of those who vouch for third parties. Nobody trusts the last.
+fn witness(number: u8) -> KeyPair {
+    KeyPair::from_seed(&[number + 1; 32], "0").unwrap()
 }
 
 /// Makes a room. The same seed makes the same room.
@@ -281,7 +289,7 @@ impl Maker {
             .get(&("m.room.power_levels".to_owned(), String::new()))
             .map_or_else(|| json!({}), |id| self.content(id));
         let member = "m.room.member";
-        match self.random.random_range(0..100) {
+        match self.random.random_range(0..110) {
             0..16 => {
                 let changes = self.random.random_range(1..=2);
                 let levels = self.levels(&content, changes);
@@ -339,6 +347,8 @@ impl Maker {
                 }
                 self.say(at, &actor, member, actor.as_str(), &join);
             }
+            86..90 => self.invite_third_party(at, &actor),
+            90..98 => self.redeem(at, &actor, &target),
             _ => {
                 let (event_type, key) = [
                     ("m.room.topic", ""),
@@ -353,6 +363,64 @@ impl Maker {
                 self.say(at, &actor, event_type, key, &content);
             }
         }
+    }
+
+    /// Somebody invites a person who has no user id yet, or withdraws such an invite.
+    fn invite_third_party(&mut self, at: usize, actor: &UserId) {
+        let token = *TOKENS.choose(&mut self.random).unwrap();
+        let mut keys =
+            (0..2).map(|_| json!(witness(self.random.random_range(0..2)).public().to_base64()));
+        let (first, second) = (keys.next().unwrap(), keys.next().unwrap());
+        let content = match self.random.random_range(0..4) {
+            0 => json!({}),
+            1 => {
+                json!({ "display_name": "x", "key_validity_url": "https://id.example", "public_key": first })
+            }
+            2 => {
+                json!({ "display_name": "x", "key_validity_url": "https://id.example", "public_keys": [{ "public_key": first }] , "public_key": second })
+            }
+            _ => json!({ "public_keys": [{ "public_key": first }, { "public_key": second }] }),
+        };
+        self.say(at, actor, "m.room.third_party_invite", token, &content);
+    }
+
+    /// Somebody makes an invite of one that was made for a person, mostly of one that is there and as its maker.
+    fn redeem(&mut self, at: usize, actor: &UserId, target: &UserId) {
+        let mut made: Vec<Pdu> = self.branches[at]
+            .state
+            .iter()
+            .filter(|((event_type, _), _)| event_type == "m.room.third_party_invite")
+            .map(|(_, id)| self.dag.find(id).unwrap().pdu)
+            .collect();
+        made.sort_by(|a, b| a.state_key().cmp(&b.state_key()));
+        let made = made.choose(&mut self.random).cloned();
+        let honest = made.filter(|_| self.random.random_bool(0.8));
+        let sender = honest.as_ref().map_or(actor, Pdu::sender).to_owned();
+        let token = honest
+            .as_ref()
+            .and_then(Pdu::state_key)
+            .unwrap_or(TOKENS[0]);
+        let trusted = |key: &KeyPair| {
+            honest
+                .as_ref()
+                .is_some_and(|pdu| pdu.content_str().contains(&key.public().to_base64()))
+        };
+        let key = match (0..2).map(witness).find(trusted) {
+            Some(key) if self.random.random_bool(0.9) => key,
+            _ => witness(self.random.random_range(0..3)),
+        };
+        let mxid = if self.random.random_bool(0.9) {
+            target
+        } else {
+            actor
+        };
+        let signed = json!({ "mxid": mxid, "token": token });
+        let mut signed: CanonicalJsonObject = serde_json::from_value(signed).unwrap();
+        sign::sign_json(&mut signed, "id.example", &key).unwrap();
+        let content = json!({
+            "membership": "invite", "third_party_invite": { "display_name": "x", "signed": signed },
+        });
+        self.say(at, &sender, "m.room.member", target.as_str(), &content);
     }
 
     fn join_rule(&mut self) -> &'static str {
