@@ -4,6 +4,7 @@
 //! pattern is matched by a bit per pattern character, which costs the text times a 64th of the pattern.
 //! A plain word, which is what nearly all keyword rules are, is looked up in the sorted words of the body and reads no text at all.
 
+use crate::effort;
 use memchr::memmem;
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -11,6 +12,7 @@ use std::ops::Range;
 
 /// What "case-insensitive" means here: equal after this.
 pub(crate) fn fold(text: &str) -> Cow<'_, str> {
+    effort::spend(text.len());
     if text
         .bytes()
         .all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase())
@@ -125,7 +127,10 @@ impl Haystack {
 
     fn has_word(&self, word: &str) -> bool {
         self.words
-            .binary_search_by(|range| self.text.get(range.clone()).unwrap_or_default().cmp(word))
+            .binary_search_by(|range| {
+                effort::spend(word.len());
+                self.text.get(range.clone()).unwrap_or_default().cmp(word)
+            })
             .is_ok()
     }
 
@@ -146,6 +151,7 @@ impl Haystack {
 
 /// The longest runs of word characters.
 fn word_ranges(text: &str) -> Vec<Range<usize>> {
+    effort::spend(text.len());
     let mut ranges = Vec::new();
     let mut start = None;
     for (at, byte) in text.bytes().enumerate() {
@@ -199,6 +205,7 @@ fn in_order<'p>(pieces: impl Iterator<Item = &'p str>, text: &str, from: usize) 
 
 /// If the text starts with the piece: where the piece ends.
 fn starts(piece: &str, text: &str) -> Option<usize> {
+    effort::spend(piece.len());
     let mut rest = text.chars();
     for wanted in piece.chars() {
         let found = rest.next()?;
@@ -211,6 +218,7 @@ fn starts(piece: &str, text: &str) -> Option<usize> {
 
 /// If the text ends with the piece: where the piece starts.
 fn ends(piece: &str, text: &str) -> Option<usize> {
+    effort::spend(piece.len());
     let mut rest = text.chars();
     for wanted in piece.chars().rev() {
         let found = rest.next_back()?;
@@ -231,7 +239,9 @@ fn find(piece: &str, text: &str, from: usize, bounds: Bounds) -> Option<usize> {
         .split('?')
         .max_by_key(|literal| literal.len())
         .unwrap_or_default();
-    let hit = memmem::find(rest.as_bytes(), anchor.as_bytes())?;
+    let hit = memmem::find(rest.as_bytes(), anchor.as_bytes());
+    effort::spend(piece.len() + hit.map_or(rest.len(), |hit| hit + anchor.len()));
+    let hit = hit?;
     if anchor.len() != piece.len() {
         return Scan::new(piece).run(text, from, bounds);
     }
@@ -254,6 +264,7 @@ struct Scan {
 impl Scan {
     fn new(piece: &str) -> Self {
         let length = piece.chars().count();
+        effort::spend(128 + length);
         let mut any = vec![0; length.div_ceil(64)];
         for (at, _) in piece
             .chars()
@@ -300,6 +311,7 @@ impl Scan {
         let mut state = vec![0_u64; self.any.len()];
         for (at, found) in text.get(from..)?.char_indices() {
             let at = from + at;
+            effort::spend(state.len());
             let mut carry = u64::from(!bounds.start || is_boundary(text, at));
             for (word, places) in state.iter_mut().zip(self.places(found)) {
                 let next = (*word << 1) | carry;

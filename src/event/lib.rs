@@ -12,6 +12,7 @@ pub mod acl;
 pub mod auth;
 pub mod canonical;
 pub mod draft;
+mod effort;
 mod error;
 mod glob;
 pub mod id;

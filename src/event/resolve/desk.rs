@@ -8,6 +8,7 @@ use super::mutation::{Mutation, on};
 use super::{Conflicts, Known, Pair, Rank, Source};
 use crate::Pdu;
 use crate::auth::{self, Kind};
+use crate::effort;
 use crate::rules::{RoomIds, Rules};
 use smallvec::SmallVec;
 use std::collections::HashMap;
@@ -83,6 +84,7 @@ impl<'s, S: Source> Desk<'s, S> {
     }
 
     pub(super) fn event(&mut self, slot: Slot) -> Result<Option<Known>, S::Error> {
+        effort::spend(1);
         let Some(node) = self.nodes.get(slot.0) else {
             return Ok(None);
         };
@@ -92,6 +94,7 @@ impl<'s, S: Source> Desk<'s, S> {
         let found = self.source.event(node.id)?;
         self.shelf_bytes += found.as_ref().map_or(0, |known| known.pdu.json().len());
         if self.shelf_bytes > SHELF_BYTES {
+            effort::spend(self.nodes.len());
             self.nodes.iter_mut().for_each(|node| node.event = None);
             self.shelf_bytes = 0;
         }
@@ -112,6 +115,7 @@ impl<'s, S: Source> Desk<'s, S> {
     }
 
     fn place(&mut self, slot: Slot) -> Result<Found, S::Error> {
+        effort::spend(1);
         let Some(node) = self.nodes.get(slot.0) else {
             return Ok(Found {
                 rank: None,
@@ -188,6 +192,7 @@ impl<'s, S: Source> Desk<'s, S> {
 
     /// The key of a state event.
     pub(super) fn key(&mut self, slot: Slot) -> Result<Option<Key>, S::Error> {
+        effort::spend(1);
         if let Some(known) = self.nodes.get(slot.0).and_then(|node| node.key) {
             return Ok(known);
         }

@@ -4,6 +4,8 @@
 mod common;
 
 use super::mutation::{self, Mutation};
+use crate::effort;
+use common::big::{self, Stored};
 use common::dag::{self, Dag, readable};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -65,6 +67,31 @@ fn auth_events_come_first() {
         6,
         "those that stand behind each other come last: {sorted:?}"
     );
+}
+
+/// Threat 69: twice the room is twice the work, however it was made to hurt.
+#[test]
+fn t69_work_grows_no_faster_than_the_room() {
+    type Bomb = fn(&'static crate::Rules, usize) -> Dag;
+    let bombs: [(&str, Bomb, usize); 3] = [
+        ("power events", big::power_bomb, 2_000),
+        ("conflicting members", big::members_apart, 1_000),
+        ("power levels on one branch", big::lone_power_bomb, 4_000),
+    ];
+    for version in ["1", "2", "11"] {
+        let rules = crate::Rules::named(version).unwrap();
+        for (name, bomb, size) in bombs {
+            let work = |size| {
+                let stored = Stored::of(&bomb(rules, size));
+                effort::of(|| stored.resolve(rules)).1
+            };
+            let (half, whole) = (work(size), work(2 * size));
+            assert!(
+                whole * 10 <= half * 22,
+                "{name}, version {version}: {half} steps, then {whole}"
+            );
+        }
+    }
 }
 
 /// Looks for rooms that notice mistakes, and writes the fewest and smallest that notice all of them.

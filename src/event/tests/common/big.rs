@@ -5,6 +5,7 @@ use event::resolve::{self, Conflicts, Known, Pair, Place, Rank, Source, StateMap
 use event::{Pdu, Rules, auth};
 use ruma::{OwnedEventId, RoomId, UserId};
 use serde_json::{Value, json};
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::convert::Infallible;
 
@@ -260,6 +261,8 @@ pub struct Stored {
     /// The agreed events by rank.
     by_rank: Vec<usize>,
     pub conflicts: Conflicts<usize>,
+    /// How often it was asked for anything.
+    pub asked: Cell<usize>,
 }
 
 impl Stored {
@@ -275,6 +278,7 @@ impl Stored {
             agreed: HashMap::new(),
             by_rank: Vec::new(),
             conflicts: Conflicts::between(dag.states.len()),
+            asked: Cell::new(0),
         };
         let mut pairs: Vec<&Pair> = dag.states.iter().flat_map(HashMap::keys).collect();
         pairs.sort_unstable();
@@ -306,6 +310,10 @@ impl Stored {
         resolved
     }
 
+    fn note(&self) {
+        self.asked.set(self.asked.get() + 1);
+    }
+
     pub fn pdu(&self, at: usize) -> &Pdu {
         &self.events[at].pdu
     }
@@ -316,10 +324,12 @@ impl Source for Stored {
     type Error = Infallible;
 
     fn event(&self, id: usize) -> Result<Option<Known>, Infallible> {
+        self.note();
         Ok(self.events.get(id).cloned())
     }
 
     fn place(&self, id: usize) -> Result<Option<Place<usize>>, Infallible> {
+        self.note();
         Ok(self.places.get(id).cloned())
     }
 
@@ -328,6 +338,7 @@ impl Source for Stored {
     }
 
     fn agreed(&self, event_type: &str, state_key: &str) -> Result<Option<usize>, Infallible> {
+        self.note();
         Ok(self
             .agreed
             .get(event_type)
@@ -336,6 +347,7 @@ impl Source for Stored {
     }
 
     fn agreed_after(&self, rank: Rank) -> Result<Vec<usize>, Infallible> {
+        self.note();
         let from = self
             .by_rank
             .partition_point(|at| self.places[*at].rank <= rank);
