@@ -79,6 +79,20 @@ fn lints_are_expected_with_a_reason_never_allowed() {
 }
 
 #[test]
+fn tests_that_are_left_out_are_long_runs_that_the_docs_name() {
+    let docs: String = ["docs/performance.md", "docs/oracle.md"]
+        .map(|path| std::fs::read_to_string(root().join(path)).expect("the docs can be read"))
+        .concat();
+    let unnamed = rust_sources().filter(|source| {
+        source.text.contains("#[ignore") && !docs.contains(&format!("`{}`", source.path))
+    });
+    none(
+        &unnamed.map(|source| source.path).collect::<Vec<_>>(),
+        "these files hold ignored tests that neither docs/performance.md nor docs/oracle.md says how to run",
+    );
+}
+
+#[test]
 fn a_room_version_is_named_only_in_its_rules() {
     let elsewhere = |source: &Source| source.path != "src/event/rules.rs" && !source.is_test();
     none(

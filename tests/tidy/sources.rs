@@ -91,7 +91,7 @@ fn collect(directory: &Path, into: &mut Vec<PathBuf>) {
     {
         let path = entry.path();
         if path.is_dir() {
-            if !path.ends_with("node_modules") {
+            if !path.ends_with("node_modules") && !path.ends_with("target") {
                 collect(&path, into);
             }
         } else if path.extension().is_some_and(|extension| extension == "rs") {
