@@ -438,10 +438,13 @@ pub fn push(data: &[u8]) {
             4 => json!({ "kind": "room_member_count", "is": input.one(&["2", ">1", "<9", "==2"]) }),
             _ => json!({ "kind": "contains_display_name" }),
         };
-        let base = json!({ "rule_id": at.to_string(), "default": false, "enabled": true, "actions": ["notify"] });
-        let (mut conditional, mut patterned) = (base.clone(), base);
-        conditional["conditions"] = json!([condition]);
-        patterned["pattern"] = pattern(&mut input).into();
+        let (id, actions) = (at.to_string(), ["notify"]);
+        let conditional = json!({
+            "rule_id": id, "default": false, "enabled": true, "actions": actions, "conditions": [condition],
+        });
+        let patterned = json!({
+            "rule_id": id, "default": false, "enabled": true, "actions": actions, "pattern": pattern(&mut input),
+        });
         (conditional, patterned)
     };
     let (conditional, patterned): (Vec<_>, Vec<_>) = (0..4).map(&mut rule).unzip();
