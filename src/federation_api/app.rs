@@ -1,3 +1,5 @@
+//! What every handler of a request of another server holds. What they do with it is theirs.
+
 use actions::House;
 use rooms::Snapshot;
 use ruma::UserId;
