@@ -5,7 +5,7 @@ use http::{Method, Request};
 use peers::Ask;
 use serde_json::{Value, json};
 
-use super::town::town;
+use super::town::{device_keys, town};
 
 #[tokio::test]
 async fn only_a_signed_request_is_answered() {
@@ -108,10 +108,7 @@ async fn a_profile_is_told_across_servers() {
 async fn keys_are_asked_for_and_claimed_across_servers() {
     let (_, [one, two]) = town(["one.example", "two.example"]);
     let (alice, bob) = (one.register("alice").await, two.register("bob").await);
-    let keys = json!({
-        "user_id": alice.id, "device_id": alice.device, "algorithms": [],
-        "keys": { format!("ed25519:{}", alice.device): "KEY" }, "signatures": {},
-    });
+    let keys = device_keys(&alice);
     let one_time = json!({ "curve25519:A": base64_key(1), "curve25519:B": base64_key(2) });
     alice
         .post(

@@ -3,4 +3,5 @@
 
 mod doors;
 mod rooms;
+mod talking;
 mod town;

@@ -10,12 +10,14 @@ use actions::{Choices, House};
 use axum::Router;
 use axum::body::Body;
 use base::config::{
-    LimitsConfig, ListenConfig, MediaConfig, RegistrationConfig, RoomsConfig, WellKnownConfig,
+    FederationConfig, LimitsConfig, ListenConfig, MediaConfig, RegistrationConfig, RoomsConfig,
+    WellKnownConfig,
 };
 use base::{SeededRandom, Supervisor, SystemClock};
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::BodyExt;
+use outbox::Outbox;
 use ruma::ServerName;
 use serde_json::{Value, json};
 use store::Store;
@@ -103,6 +105,16 @@ impl Server {
             random.clone(),
         );
         let supervisor = Supervisor::new(clock.clone());
+        let outbox = Outbox::new(outbox::Needs {
+            store: store.clone(),
+            rooms: rooms.clone(),
+            users: users.clone(),
+            peers: peers.clone(),
+            clock: clock.clone(),
+            random: random.clone(),
+            config: FederationConfig::default(),
+        });
+        outbox.unwrap().start(&supervisor);
         let sync = Sync::new(store, rooms.clone(), users.clone(), clock.clone(), &random);
         rooms.start(&supervisor);
         sync.start(&supervisor);
@@ -278,4 +290,16 @@ pub(crate) async fn send_bytes(
         request.body(Body::from(body)).unwrap(),
     )
     .await
+}
+
+/// The keys of somebody's device, signed by it.
+pub(crate) fn device_keys(who: &Person<'_>) -> Value {
+    let key = event::KeyPair::from_seed(&[3; 32], &who.device).unwrap();
+    let mut keys = json!({
+        "user_id": who.id, "device_id": who.device, "algorithms": [],
+        "keys": { key.id(): key.public().to_base64() },
+    });
+    let signature = key.sign(keys.to_string().as_bytes());
+    keys["signatures"] = json!({ &who.id: { key.id(): signature } });
+    keys
 }
