@@ -43,7 +43,7 @@ pub struct Draft {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reference {
     event_id: OwnedEventId,
-    /// The reference hash, where it is named too.
+    /// The reference hash, where it is named too; empty where another server proposes the event without it, as Synapse does.
     sha256: Option<Box<str>>,
 }
 
@@ -397,16 +397,14 @@ impl Reference {
     }
 
     fn read(item: &Value<'_>) -> Option<Self> {
-        let (id, hashes) = match item {
-            Value::Array(pair) => (
-                pair.first()?.as_str()?,
-                pair.get(1).and_then(Value::as_object),
-            ),
+        let (id, sha256) = match item {
+            Value::Array(pair) => {
+                let hashes = pair.get(1)?.as_object()?;
+                let sha256 = hashes.get("sha256").map_or(Some(""), Value::as_str)?;
+                (pair.first()?.as_str()?, Some(sha256))
+            }
             plain => (plain.as_str()?, None),
         };
-        let sha256 = hashes
-            .and_then(|hashes| hashes.get("sha256"))
-            .and_then(Value::as_str);
         Some(Self {
             event_id: id::parse_event_id(id)?,
             sha256: sha256.map(Into::into),
@@ -455,7 +453,9 @@ fn write_references(
                 out.push('[');
                 canonical::write_string(reference.event_id.as_str(), out);
                 out.push_str(",{");
-                write_member("sha256", hash, out);
+                if !hash.is_empty() {
+                    write_member("sha256", hash, out);
+                }
                 out.push_str("}]");
             }
         }

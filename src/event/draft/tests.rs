@@ -196,6 +196,20 @@ fn early_rooms_name_events_with_their_hash() {
 }
 
 #[test]
+fn a_template_may_leave_hashes_out() {
+    let rules = Rules::named("1").unwrap();
+    let list = "[[\"$x:domain\",{}]]";
+    let proposed = RawValue::from_string(list.to_owned()).unwrap();
+    let proposed = Reference::list(&proposed).unwrap();
+    let none: [Reference; 0] = [];
+    let (key, server) = (spec_key(), server_name!("domain"));
+    let pdu = message(rules).seal(rules, proposed, none, 1, &key, server);
+    let pdu = pdu.unwrap();
+    assert!(pdu.json().contains(&format!("\"prev_events\":{list}")));
+    assert_eq!(pdu.prev_events(), ["$x:domain"]);
+}
+
+#[test]
 fn templates_are_read_with_care() {
     for bad in ["{}", "[1]", "[[]]", "[[1]]", "[\"x\"]", "[null]", "5"] {
         assert!(
