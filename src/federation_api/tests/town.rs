@@ -153,10 +153,8 @@ impl Server {
             web: web.clone(),
         };
         let federation = routes().with(App::new(house.clone(), web));
-        let router = client_api::routes()
-            .with(clients)
-            .and(federation)
-            .into_router();
+        let clients = client_api::routes().with(clients);
+        let router = clients.and(federation).into_router();
         let answering = router.clone();
         network.join(&server_name, move |request| {
             whole(answering.clone(), request.map(Body::from))
