@@ -54,6 +54,7 @@ export class Synapse {
             rc_joins: { local: limit, remote: limit },
             rc_joins_per_room: limit,
             rc_invites: { per_room: limit, per_user: limit, per_issuer: limit },
+            rc_room_creation: limit,
             rc_federation: { window_size: 1000, sleep_limit: 10_000, sleep_delay: 10, reject_limit: 10_000, concurrent: 50 },
             // A peer that was away is to be tried again while the test waits for it.
             federation: { destination_min_retry_interval: "1s", destination_max_retry_interval: "2s", destination_retry_multiplier: 1 },
