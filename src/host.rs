@@ -1,11 +1,18 @@
-//! What the server says to the machine it runs on, and asks of it: who it is, when it is ready, and how many files it may open.
+//! What the server says to the machine it runs on, and asks of it: who it is, when it is ready, how many files it may open, and where its
+//! data, the network, the time and chance are.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use base::config::Config;
+use base::{OsRandom, SystemClock};
+use peers::OwnKey;
+use peers::real::Real;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sd_notify::NotifyState;
 use tracing::{info, warn};
+
+use crate::wire::{Failure, Ground};
 
 /// Says who serves what, where, and where the data is.
 pub(crate) fn introduce(config: &Config, addresses: &[SocketAddr]) {
@@ -52,4 +59,25 @@ pub(crate) fn tell(state: NotifyState<'_>) {
     if let Err(error) = sd_notify::notify(&[state]) {
         warn!(%error, "cannot tell the service manager");
     }
+}
+
+/// What a server stands on here: the database and the key in its data directory, which are made if there are none, and the real network.
+pub(crate) fn ground(config: &Config) -> Result<Ground, Failure> {
+    let (directory, random) = (&config.storage.path, OsRandom::shared());
+    let name = ruma::ServerName::parse(&config.server_name)?;
+    let key = OwnKey::load_or_create(directory, &name, &*random)?;
+    let cache_bytes = config.storage.cache.in_memory();
+    let engine = rocks::open(&rocks::Options {
+        cache_bytes,
+        ..rocks::Options::at(directory.join("database"))
+    })?;
+    let clock = SystemClock::shared();
+    let transport = Real::new(&config.federation, clock.clone(), random.clone())?;
+    Ok(Ground {
+        key,
+        engine,
+        transport: Arc::new(transport),
+        clock,
+        random,
+    })
 }

@@ -6,23 +6,21 @@ mod wire;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
+use actions::House;
 use admin::cli::{ExplainCommand, UserCommand};
 use admin::federation::FederationCommand;
 use base::config::{Config, environment, locate};
 use base::{OsRandom, SystemClock};
 use clap::{Parser, Subcommand};
-use peers::OwnKey;
-use peers::real::Real;
 use rustix::fs::Mode;
 use rustix::process::umask;
 use sd_notify::NotifyState;
 use tracing::{info, warn};
 use web::Listeners;
 
-use crate::wire::{Failure, Ground, Wired, wire};
+use crate::wire::{Failure, Wired, wire};
 
 /// RocksDB's memory comes from here as well, which keeps it in one piece over months.
 #[global_allocator]
@@ -113,24 +111,15 @@ async fn serve(config: Config) -> Result<(), Failure> {
 
 /// An account command asks the running server, or opens the database itself when there is none.
 async fn administrate(config: Config, command: UserCommand) -> Result<(), Failure> {
-    let open = async || {
-        open(&config)
-            .map(|wired| wired.house)
-            .map_err(|failure| failure.to_string())
-    };
-    let out = &mut std::io::stdout();
-    Ok(admin::cli::run(command, &config.storage.path, &OsRandom, open, out).await?)
+    let (data, out) = (&config.storage.path, &mut std::io::stdout());
+    let open = async || house(&config);
+    Ok(admin::cli::run(command, data, &OsRandom, open, out).await?)
 }
 
 /// Explains what the running server, or the database, knows.
 async fn explain(config: Config, command: ExplainCommand) -> Result<(), Failure> {
-    let open = async || {
-        open(&config)
-            .map(|wired| wired.house)
-            .map_err(|failure| failure.to_string())
-    };
-    let out = &mut std::io::stdout();
-    Ok(admin::cli::explain(command, &config.storage.path, open, out).await?)
+    let (data, out) = (&config.storage.path, &mut std::io::stdout());
+    Ok(admin::cli::explain(command, data, async || house(&config), out).await?)
 }
 
 /// A command about other servers needs neither the running server nor its database.
@@ -140,24 +129,13 @@ async fn federate(config: Config, command: FederationCommand) -> Result<(), Fail
     Ok(admin::federation::run(command, &config, clock, random, out).await?)
 }
 
+/// What can be done, for a command that finds no server running.
+fn house(config: &Config) -> Result<House, String> {
+    let wired = open(config).map_err(|failure| failure.to_string())?;
+    Ok(wired.house)
+}
+
 /// The server over the database in the data directory, which is made if there is none.
 fn open(config: &Config) -> Result<Wired, Failure> {
-    let (directory, random) = (&config.storage.path, OsRandom::shared());
-    let name = ruma::ServerName::parse(&config.server_name)?;
-    let key = OwnKey::load_or_create(directory, &name, &*random)?;
-    let cache_bytes = config.storage.cache.in_memory();
-    let engine = rocks::open(&rocks::Options {
-        cache_bytes,
-        ..rocks::Options::at(directory.join("database"))
-    })?;
-    let clock = SystemClock::shared();
-    let transport = Real::new(&config.federation, clock.clone(), random.clone())?;
-    let ground = Ground {
-        key,
-        engine,
-        transport: Arc::new(transport),
-        clock,
-        random,
-    };
-    wire(config, ground)
+    wire(config, host::ground(config)?)
 }
