@@ -22,8 +22,6 @@ pub(crate) fn database(options: &Options) -> rocksdb::Options {
     safety(&mut db);
 
     db.set_max_total_wal_size(options.log_bytes);
-    // Writing over an old log costs a sync about half of what making a file longer does.
-    db.set_recycle_log_file_num(2);
     db.set_db_write_buffer_size(options.write_buffer_bytes);
     db.set_max_background_jobs(options.background_threads.max(2).into());
     db.set_max_subcompactions(1);
