@@ -369,13 +369,17 @@ fn ids_that_could_be_paths_are_refused() {
 }
 
 #[tokio::test]
-async fn unknown_files_and_files_of_other_servers_are_not_found() {
+async fn unknown_files_are_not_found_and_servers_that_do_not_answer_are_named() {
     let set = setting();
-    for server in [server_name!("example.org"), server_name!("elsewhere.org")] {
+    let download = async |server| {
         let media = MediaRef::new(server, "nothing").unwrap();
-        assert!(matches!(
-            set.media.download(&media, Duration::ZERO).await,
-            Err(Error::NotFound)
-        ));
-    }
+        set.media.download(&media, Duration::ZERO).await
+    };
+    let here = download(server_name!("example.org")).await;
+    assert!(matches!(here, Err(Error::NotFound)));
+    let there = download(server_name!("elsewhere.org")).await;
+    let Err(Error::Peers(error)) = there else {
+        panic!("a file of a server that cannot be reached");
+    };
+    assert!(error.to_string().contains("elsewhere.org"), "{error}");
 }

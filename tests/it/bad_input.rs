@@ -181,6 +181,9 @@ async fn no_path_or_query_brings_any_endpoint_down() {
         for ask in asks {
             let shown = &ask[..ask.len().min(200)];
             match alice.ask(method.clone(), &ask).body("{}").send().await {
+                // A file of a server that does not exist: 502 says that the fault is there.
+                Ok(reply)
+                    if reply.status() == StatusCode::BAD_GATEWAY && ask.contains("/media/") => {}
                 Ok(reply) if reply.status().is_server_error() => {
                     faults.push(format!("{method} {shown}: {}", reply.text().await.unwrap()));
                 }

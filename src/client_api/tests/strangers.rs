@@ -128,7 +128,10 @@ async fn bad_input_is_never_our_fault() {
                 .join("/");
             for body in &bodies {
                 let told = server.ask(method.clone(), &example, &alice, body).await;
-                if told.status.is_server_error() {
+                // A file of a server that does not exist: 502 says that the fault is there.
+                let is_elsewhere =
+                    told.status == http::StatusCode::BAD_GATEWAY && example.contains("/media/");
+                if told.status.is_server_error() && !is_elsewhere {
                     wrong.push(format!(
                         "{method} {example} {body}: {} {}",
                         told.status, told.body
